@@ -1,0 +1,119 @@
+"""Time `singcli generate --preset aaba` as a whole process, beside the bare imports that it needs.
+
+Every command runs once unmeasured, so that the file cache is warm; then all of them take turns.
+This script itself stays small: on Linux a child's peak memory starts at that of its parent.
+Needs a POSIX system (`os.wait4`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from _machine import (
+    machine_line,
+    markdown_table,
+    split_arguments,
+    summary,
+    verdict,
+    write_json,
+)
+
+BARE_IMPORTS = "import numpy, onnxruntime, typer, mido"
+RATIO_LIMIT, EXTRA_LIMIT_S = 2.5, 0.5
+MEMORY_LIMIT_MB = 250.0
+MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024  # the unit of ru_maxrss
+
+GENERATE, IMPORTS, HELP, PYTHON = "generate --preset aaba", "bare imports", "--help", "python alone"
+
+
+class Run(NamedTuple):
+    """Wall time in seconds and peak resident memory in megabytes (10^6 bytes) of one process."""
+
+    seconds: float
+    peak_mb: float
+
+
+def run_process(command: Sequence[str]) -> Run:
+    """Run a command to its end and measure it; stop the benchmark if it fails."""
+    with tempfile.TemporaryFile() as errors:
+        start = time.perf_counter()
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - start
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode != 0:
+            errors.seek(0)
+            sys.exit(f"{' '.join(command)} failed:\n{errors.read().decode(errors='replace')}")
+    return Run(seconds, usage.ru_maxrss * MAXRSS_BYTES / 1e6)
+
+
+def measure(n_runs: int, python: str, options: Sequence[str]) -> dict[str, list[Run]]:
+    """Run all commands in turn, `n_runs` times each after one unmeasured turn."""
+    runs: dict[str, list[Run]] = {name: [] for name in (GENERATE, IMPORTS, HELP, PYTHON)}
+    singcli = [python, "-m", "singcli"]
+    for turn in range(n_runs + 1):
+        with tempfile.TemporaryDirectory() as folder:
+            seed = ["--seed", str(turn), "--out-dir", folder]
+            commands = {
+                GENERATE: [*singcli, "generate", "--preset", "aaba", *seed, *options],
+                IMPORTS: [python, "-c", BARE_IMPORTS],
+                HELP: [*singcli, "--help"],
+                PYTHON: [python, "-c", "pass"],
+            }
+            for name, command in commands.items():
+                result = run_process(command)
+                if turn > 0:
+                    runs[name].append(result)
+            if not list(Path(folder).glob("*.mid")):
+                sys.exit(f"{' '.join(commands[GENERATE])} wrote no MIDI file")
+    return runs
+
+
+def main() -> None:
+    """Read the arguments, measure, print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="What follows -- is passed to generate. "
+        "Example: python benchmarks/cold_start.py --runs 15 -- --strictness 0.5",
+    )
+    parser.add_argument("--runs", type=int, default=10, help="measured runs a command (10)")
+    parser.add_argument("--python", default=sys.executable, help="interpreter to test (this one)")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    own, options = split_arguments(sys.argv[1:])
+    arguments = parser.parse_args(own)
+    if arguments.runs < 1:
+        parser.error("--runs must be at least 1")
+
+    runs = measure(arguments.runs, arguments.python, options)
+    seconds = {name: summary([r.seconds for r in of_name]) for name, of_name in runs.items()}
+    peak = {name: max(r.peak_mb for r in of_name) for name, of_name in runs.items()}
+    base = seconds[IMPORTS]["median"]
+    rows = [
+        [name, s["median"], s["min"], s["max"], s["median"] / base, peak[name]]
+        for name, s in seconds.items()
+    ]
+    limit = RATIO_LIMIT * base + EXTRA_LIMIT_S
+    verdicts = [
+        verdict(f"median of {GENERATE}", seconds[GENERATE]["median"], limit, " s"),
+        verdict(f"peak memory of {GENERATE}", peak[GENERATE], MEMORY_LIMIT_MB, " MB"),
+    ]
+    header = ["process", "median s", "min s", "max s", "times bare imports", "peak MB"]
+    print(machine_line("numpy", "onnxruntime", "typer", "mido"))
+    print(f"{arguments.runs} runs each, in turns, warm file cache\n")
+    print(markdown_table(header, rows), *verdicts, sep="\n\n")
+    write_json(
+        arguments.json,
+        {"seconds": seconds, "peak_mb": peak, "limit_s": limit, "verdicts": verdicts},
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,3 @@
+"""Structured symbolic music from the command line."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,145 @@
+"""The command line put together: one module per command, one place where errors become messages.
+
+A command module `singcli.cli.NAME` holds a function of the same name, whose signature Typer reads,
+and `EXAMPLES`, (what it does, the command) pairs that its `--help` shows. It imports its worker
+inside the function, so that `--help` pays for Typer alone.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import importlib.util
+import os
+import sys
+import traceback
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from singcli import __version__
+from singcli.cli.console import Console, use_colour
+from singcli.errors import SingError
+
+COMMANDS = ("generate", "ssm", "prepare", "train", "export_onnx")  # in the order of `--help`
+EXIT_INTERRUPTED = 130  # 128 + SIGINT
+EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE
+
+
+class ErrorEdge(TyperGroup):
+    """The group of all commands, and the one place where errors become messages and exit codes."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; what a user can act on becomes one line on stderr."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            Console().status("interrupted")
+            raise typer.Exit(EXIT_INTERRUPTED) from None
+        except BrokenPipeError:  # whoever reads our output has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(EXIT_BROKEN_PIPE) from None
+        except (SingError, OSError) as error:
+            line = _line_from_error(error)
+            if line is None:
+                raise
+            if ctx.params["debug"]:
+                traceback.print_exc()
+            Console().error(line)
+            raise typer.Exit(error.exit_code if isinstance(error, SingError) else 1) from None
+
+
+def _line_from_error(error: SingError | OSError) -> str | None:
+    """Return the message for the user, None where only a traceback helps."""
+    if isinstance(error, SingError):
+        return str(error) if error.remedy is None else f"{error}; {error.remedy}"
+    if error.filename is None or error.errno in (None, errno.ENOENT):
+        return None  # a file that is not there is an InputError of the command, or our bug
+    return f"{error.filename}: {error.strerror}"
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"singcli {__version__}")
+        raise typer.Exit
+
+
+def _global_options(
+    debug: Annotated[
+        bool,
+        typer.Option("--debug", envvar="SINGCLI_DEBUG", help="Show tracebacks of all errors."),
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Structured symbolic music: MIDI whose sections repeat the way you say."""
+    del debug, version  # read by ErrorEdge and by the callback
+
+
+def build_app(*, rich_help: bool) -> typer.Typer:
+    """Return the application with all its commands.
+
+    Parameters
+    ----------
+    rich_help : bool
+        Draw help and usage errors with rich; plain text otherwise.
+    """
+    app = typer.Typer(
+        cls=ErrorEdge,
+        no_args_is_help=True,
+        rich_markup_mode="rich" if rich_help else None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["--help", "-h"]},
+    )
+    app.callback()(_global_options)
+    for name in COMMANDS:
+        if importlib.util.find_spec(f"singcli.cli.{name}") is None:
+            continue
+        module = importlib.import_module(f"singcli.cli.{name}")
+        app.command(
+            name.replace("_", "-"),
+            epilog=_epilog(module.EXAMPLES, rich_help=rich_help),
+            no_args_is_help=False,
+        )(getattr(module, name))
+    return app
+
+
+def _epilog(examples: Sequence[tuple[str, str]], *, rich_help: bool) -> str:
+    """Return the examples as the closing words of a command's help."""
+    if not rich_help:  # \b keeps the lines as they are
+        lines = (f"  # {purpose}\n  {command}" for purpose, command in examples)
+        return "\b\nExamples:\n" + "\n".join(lines)
+    lines = ("\n[dim]# {}[/]\n{}".format(*_escaped(example)) for example in examples)
+    return "[bold]Examples[/]" + "\n".join(lines)
+
+
+def _escaped(texts: Iterable[str]) -> list[str]:
+    """Return the texts so that rich shows their brackets."""
+    return [text.replace("[", "\\[") for text in texts]
+
+
+def run_app(app: typer.Typer, arguments: Sequence[str] | None) -> int:
+    """Run an application of `build_app` and return the exit code; a bug of ours propagates."""
+    command = typer.main.get_command(app)
+    try:
+        command(args=arguments, prog_name="singcli")
+    except SystemExit as finished:
+        return finished.code if isinstance(finished.code, int) else 0
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Without the name of the program; those of the process by default.
+    """
+    return run_app(build_app(rich_help=use_colour(sys.stdout)), arguments)

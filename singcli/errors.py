@@ -1,0 +1,44 @@
+"""Errors that a user can act on: one line of what, where and what is allowed, and a remedy.
+
+Anything that is not a `SingError` is a bug of ours and ends in a traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class SingError(Exception):
+    """A failure the user can do something about.
+
+    Parameters
+    ----------
+    message : str
+        One line: where, what was found, what is allowed.
+    remedy : str, optional
+        What to do next, without a full stop.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, remedy: str | None = None) -> None:
+        super().__init__(message)
+        self.remedy = remedy
+
+
+class InputError(SingError):
+    """A file, a value or a configuration given by the user cannot be used (exit code 2)."""
+
+    exit_code = 2
+
+
+class PartialFailureError(SingError):
+    """Part of a batch failed and the user asked to be told by the exit code (exit code 3)."""
+
+    exit_code = 3
+
+
+def nearest_names(name: str, known: Iterable[str], limit: int = 3) -> list[str]:
+    """Return up to `limit` known names that look like `name`, the nearest first."""
+    return difflib.get_close_matches(name, sorted(known), n=limit, cutoff=0.4)

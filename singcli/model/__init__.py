@@ -1,0 +1,1 @@
+"""What inference needs: the contract of a model file, its runtime, sampling and steering."""

@@ -1,0 +1,151 @@
+"""The contract between training, the model file and the sampler: vocabulary, sizes, names.
+
+Conventions
+-----------
+- A *token* is one decision inside a step: tokens 0 to 87 are the lead's pitches from high to low,
+  88 to 175 the accompaniment's from low to high, `STOP` ends the step. Inside a step tokens rise.
+- Rolls that the network sees have their 176 columns in token order.
+- A duration is one of the `DURATIONS` (in steps); `NO_DURATION` stands for "the draft has none".
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from singcli.errors import InputError
+from singcli.music.key import Mode
+from singcli.music.score import LEAD, MIN_PITCH, N_PITCHES, N_VOICES, STEPS_PER_BEAT
+from singcli.structure.texture import Texture
+
+CONTRACT_VERSION = 1
+
+N_NOTE_TOKENS = N_VOICES * N_PITCHES
+STOP = N_NOTE_TOKENS
+N_TOKENS = N_NOTE_TOKENS + 1
+START = N_TOKENS  # "no token yet" in place of the last token
+MAX_NOTES_PER_STEP = 12
+
+DURATIONS = np.array([1, 2, 3, 4, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 48, 64], np.int32)
+N_DURATIONS = len(DURATIONS)
+NO_DURATION = N_DURATIONS
+
+NO_LEAD = N_PITCHES  # "no lead note yet" in place of the last lead pitch
+LEAD_REACH = 24  # semitones on either side of the last lead note that have a logit of their own
+LEAD_AGE_STEPS = 64
+
+SsmKind = Literal["music", "form", "none"]
+SSM_KINDS: tuple[SsmKind, ...] = ("music", "form", "none")
+MODES: tuple[Mode, ...] = ("major", "minor")
+MAX_BEATS_PER_BAR = 8
+BARS_PER_PHRASE = 4
+PLACE_SIZES = (
+    STEPS_PER_BEAT,  # step in the beat
+    MAX_BEATS_PER_BAR,  # beat in the bar
+    MAX_BEATS_PER_BAR,  # beats in this bar
+    BARS_PER_PHRASE,  # bar in the four-bar phrase
+    len(SSM_KINDS),
+    len(MODES),
+)
+N_PLACE = sum(PLACE_SIZES)
+N_CONTEXT = N_VOICES * 12
+N_TOKEN_HINTS = 4  # draft onset, draft sounding, onset a bar ago, carried over
+
+# token -> (voice, pitch) and back
+TOKEN_VOICE = np.repeat(np.arange(N_VOICES), N_PITCHES).astype(np.uint8)
+TOKEN_PITCH = np.concatenate(
+    [np.arange(N_PITCHES)[::-1], np.arange(N_PITCHES)]
+) + MIN_PITCH  # fmt: skip
+
+
+def tokens_from_notes(voice: npt.ArrayLike, pitch: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Return the token of each (voice, MIDI pitch)."""
+    key = np.asarray(pitch, np.int64) - MIN_PITCH
+    return np.where(np.asarray(voice) == LEAD, N_PITCHES - 1 - key, N_PITCHES + key)
+
+
+def duration_classes(duration: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Return the nearest duration class of each duration in steps (the shorter of two)."""
+    steps = np.asarray(duration, np.int64)
+    return np.abs(DURATIONS - steps[..., None]).argmin(axis=-1)
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSizes:
+    """Widths of the pointer network's layers."""
+
+    lstm: int = 384
+    roll: int = 128
+    draft: int = 128
+    bar: int = 64
+    hidden: int = 320
+    duration: int = 128
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What a model file says of itself, beside its graph.
+
+    Parameters
+    ----------
+    name : str
+    sizes : NetworkSizes
+    texture : Texture
+        Of the music that the model was trained on; laid under every form.
+    context_temperature : float > 0
+        Of the soft attention, as in training.
+    continuation_bonus : float >= 0
+        Of the repeat map, as in training.
+    licence : str
+        Of the weights, with the notices of the data.
+    training : dict
+        Data, figures and the configuration in full; for people, not for the runtime.
+    """
+
+    name: str
+    sizes: NetworkSizes
+    texture: Texture
+    context_temperature: float
+    continuation_bonus: float
+    licence: str
+    training: dict[str, Any]
+    version: int = CONTRACT_VERSION
+
+    def to_json(self) -> str:
+        """Return the card as one line of JSON."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str, *, source: str) -> ModelCard:
+        """Read a card.
+
+        Raises
+        ------
+        InputError
+            If the text is not a card of this version; names `source`.
+        """
+        try:
+            fields = json.loads(text)
+            version = fields["version"]
+            if version != CONTRACT_VERSION:
+                raise InputError(
+                    f"{source}: model contract version {version}, this singcli reads "
+                    f"{CONTRACT_VERSION}",
+                    "export the model again with this version of singcli",
+                )
+            return cls(
+                **fields
+                | {
+                    "sizes": NetworkSizes(**fields["sizes"]),
+                    "texture": Texture(**fields["texture"]),
+                }
+            )
+        except (ValueError, TypeError, KeyError) as error:
+            raise InputError(
+                f"{source}: its model card cannot be read ({error})",
+                "use a file written by singcli export-onnx",
+            ) from error

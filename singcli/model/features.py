@@ -1,0 +1,218 @@
+"""What the network sees of a score and a self-similarity matrix, the same in training and sampling.
+
+Conventions
+-----------
+Rolls are time first; their 176 columns are in token order (see `contract`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from singcli.model.contract import (
+    BARS_PER_PHRASE,
+    DURATIONS,
+    LEAD_AGE_STEPS,
+    MAX_BEATS_PER_BAR,
+    MODES,
+    N_NOTE_TOKENS,
+    NO_DURATION,
+    NO_LEAD,
+    PLACE_SIZES,
+    SSM_KINDS,
+    SsmKind,
+    duration_classes,
+    tokens_from_notes,
+)
+from singcli.music.key import Mode
+from singcli.music.roll import chroma
+from singcli.music.score import LEAD, N_PITCHES, N_VOICES, STEPS_PER_BEAT, Score
+
+Floats = npt.NDArray[np.float32]
+Roll = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenScore:
+    """A score as the network's decisions and the rolls that they make.
+
+    Parameters
+    ----------
+    step, token, duration : np.ndarray, shape=(n_notes,), int64
+        Notes in canonical order; duration as a class.
+    onsets, sounding : np.ndarray, shape=(n_steps, 176), bool
+        `sounding` includes the onsets.
+    duration_map : np.ndarray, shape=(n_steps, 176), int8
+        Duration class where a note begins, `NO_DURATION` elsewhere.
+    """
+
+    step: npt.NDArray[np.int64]
+    token: npt.NDArray[np.int64]
+    duration: npt.NDArray[np.int64]
+    onsets: Roll
+    sounding: Roll
+    duration_map: npt.NDArray[np.int8]
+
+    @classmethod
+    def from_score(cls, score: Score) -> TokenScore:
+        """Quantise the durations to classes and lay out the rolls."""
+        step = score.step.astype(np.int64)
+        token = tokens_from_notes(score.voice, score.pitch)
+        duration = duration_classes(score.duration)
+        onsets = np.zeros((score.n_steps, N_NOTE_TOKENS), np.bool_)
+        onsets[step, token] = True
+        duration_map = np.full(onsets.shape, NO_DURATION, np.int8)
+        duration_map[step, token] = duration
+        # A note sounds for its class's length, or until it is struck again.
+        remaining = np.zeros(N_NOTE_TOKENS, np.int32)
+        lengths = np.append(DURATIONS, 0)
+        sounding = np.zeros_like(onsets)
+        for now in range(score.n_steps):
+            np.maximum(remaining - 1, 0, out=remaining)
+            struck = onsets[now]
+            remaining[struck] = lengths[duration_map[now, struck]]
+            sounding[now] = remaining > 0
+        return cls(step, token, duration, onsets, sounding, duration_map)
+
+
+def place_features(
+    bar_beats: npt.NDArray[np.int32], *, kind: SsmKind, mode: Mode, first_bar: int = 0
+) -> Floats:
+    """Tell each step its place in beat, bar and phrase, the kind of SSM and the mode.
+
+    Parameters
+    ----------
+    bar_beats : np.ndarray, shape=(n_bars + 1,)
+        As in `Score`.
+    first_bar : int
+        The bar that counts as the first of a four-bar phrase.
+
+    Returns
+    -------
+    np.ndarray, shape=(n_steps, N_PLACE), float32
+        One-hot vectors side by side, in the order of `PLACE_SIZES`.
+    """
+    lengths = np.diff(bar_beats)
+    bar = np.repeat(np.arange(len(lengths)), lengths * STEPS_PER_BEAT)
+    step = np.arange(len(bar))
+    beat_in_bar = step // STEPS_PER_BEAT - bar_beats[bar]
+    columns = (
+        step % STEPS_PER_BEAT,
+        np.minimum(beat_in_bar, MAX_BEATS_PER_BAR - 1),
+        np.minimum(lengths[bar], MAX_BEATS_PER_BAR) - 1,
+        (bar - first_bar) % BARS_PER_PHRASE,
+        np.full(len(bar), SSM_KINDS.index(kind)),
+        np.full(len(bar), MODES.index(mode)),
+    )
+    return np.concatenate(
+        [
+            np.eye(size, dtype=np.float32)[column]
+            for size, column in zip(PLACE_SIZES, columns, strict=True)
+        ],
+        axis=1,
+    )
+
+
+def steps_a_bar_ago(bar_beats: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+    """Return the step at the same place of the bar before, or -1 where there is none.
+
+    Returns
+    -------
+    np.ndarray, shape=(n_steps,), int64
+    """
+    starts = bar_beats.astype(np.int64) * STEPS_PER_BEAT
+    lengths = np.diff(starts)
+    bar = np.repeat(np.arange(len(lengths)), lengths)
+    place = np.arange(len(bar)) - starts[bar]
+    before = np.maximum(bar - 1, 0)
+    known = (bar > 0) & (place < lengths[before])
+    return np.where(known, starts[before] + place, -1)
+
+
+def source_steps(source_beat: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+    """Spread a repeat map's sources over the steps; -1 where the beat is new.
+
+    Returns
+    -------
+    np.ndarray, shape=(n_beats * STEPS_PER_BEAT,), int64
+    """
+    first = np.repeat(source_beat.astype(np.int64), STEPS_PER_BEAT) * STEPS_PER_BEAT
+    place = np.tile(np.arange(STEPS_PER_BEAT), len(source_beat))
+    return np.where(first >= 0, first + place, -1)
+
+
+def token_chroma(sounding: Roll) -> Floats:
+    """Return the chroma of both voices of a roll in token order.
+
+    Returns
+    -------
+    np.ndarray, shape=(..., 24), float32
+        The lead's twelve pitch classes, then the accompaniment's.
+    """
+    voices = sounding.reshape(*sounding.shape[:-1], N_VOICES, N_PITCHES).copy()
+    voices[..., LEAD, :] = voices[..., LEAD, ::-1]  # the lead's tokens fall in pitch
+    return chroma(voices).reshape(*sounding.shape[:-1], N_VOICES * 12)
+
+
+def soft_context(weights: Floats, sounding: Roll) -> Floats:
+    """Average the chroma of earlier beats by attention weights, step by step of the beat.
+
+    Parameters
+    ----------
+    weights : np.ndarray, shape=(n_beats, n_beats)
+        From `context_weights`.
+    sounding : np.ndarray, shape=(n_steps, 176), bool
+
+    Returns
+    -------
+    np.ndarray, shape=(n_steps, 24), float32
+    """
+    by_beat = token_chroma(sounding).reshape(len(weights), -1)
+    return (weights @ by_beat).reshape(len(sounding), -1)
+
+
+def last_lead(onsets: Roll) -> tuple[npt.NDArray[np.int64], Floats]:
+    """Return the lead's last pitch before each step and how long ago it began.
+
+    Parameters
+    ----------
+    onsets : np.ndarray, shape=(n_steps, 176), bool
+
+    Returns
+    -------
+    pitch : np.ndarray, shape=(n_steps,), int64
+        0 to 87, the highest note of that onset; `NO_LEAD` before the first.
+    age : np.ndarray, shape=(n_steps,), float32
+        From `lead_age`.
+    """
+    lead = onsets[:, :N_PITCHES]
+    struck = lead.any(axis=1)
+    step = np.arange(len(onsets))
+    latest = np.maximum.accumulate(np.where(struck, step, -1))
+    before = np.concatenate([[-1], latest[:-1]])[: len(onsets)]
+    highest = N_PITCHES - 1 - lead.argmax(axis=1)
+    pitch = np.where(before >= 0, highest[before], NO_LEAD)
+    return pitch, lead_age(np.where(before >= 0, step - before, LEAD_AGE_STEPS))
+
+
+def lead_age(steps: npt.ArrayLike) -> Floats:
+    """Squeeze the steps since the last lead onset into 0.17 to 1.05."""
+    capped = np.minimum(np.asarray(steps, np.float32), LEAD_AGE_STEPS)
+    return (np.log1p(capped) / 4).astype(np.float32)
+
+
+def take_steps(roll: npt.NDArray[np.generic], step: npt.NDArray[np.int64], fill: int) -> npt.NDArray[np.generic]:
+    """Return `roll[step]`, with rows of `fill` where `step` is -1."""
+    taken = roll[step]
+    taken[step < 0] = fill
+    return taken
+
+
+def reference_shift(score: Score) -> int:
+    """Return the semitones that bring a score into C major or A minor (0 if its key is unknown)."""
+    return 0 if score.key is None else score.key.shift_to_reference
+
+

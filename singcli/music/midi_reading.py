@@ -1,0 +1,138 @@
+"""MIDI files -> notes, tempo map and meters; the one module that reads MIDI through symusic.
+
+Conventions
+-----------
+- A track is what shares MIDI track, channel and program: a format 0 file falls apart into its
+  channels.
+- A note that is never released has no length that could be known: it is left out (symusic drops
+  it). A note struck again before its release is released there.
+- A file without tempo runs at 120 quarters a minute, without meter in 4/4, as the MIDI standard
+  says.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from singcli.errors import InputError
+from singcli.music.notes import MeterChange, MidiMusic, NoteTable, TempoMap, Track
+
+if TYPE_CHECKING:
+    import symusic
+
+MAX_TICK = 2**30  # symusic counts in 32 bits; beyond this the file is absurd anyway
+DEFAULT_MICROSECONDS_PER_QUARTER = 500_000
+DEFAULT_METER = MeterChange(0, 4, 4)
+
+
+def read_midi(path: Path) -> MidiMusic:
+    """Read a MIDI file.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or is not a usable MIDI file.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    return midi_from_bytes(content, source=str(path))
+
+
+def midi_from_bytes(content: bytes, *, source: str) -> MidiMusic:
+    """Decode the bytes of a MIDI file.
+
+    Parameters
+    ----------
+    source : str
+        What to call the file in messages.
+
+    Raises
+    ------
+    InputError
+        If the bytes are damaged, count time in SMPTE frames, have a tempo or a meter of zero, or
+        an absurd length. A file without notes is *not* an error here.
+    """
+    import symusic
+
+    try:
+        score = symusic.Score.from_midi(content)
+    except (RuntimeError, ValueError, UnicodeDecodeError) as error:
+        raise InputError(f"{source}: not a readable MIDI file ({_short(error)})") from error
+    if score.ticks_per_quarter <= 0:
+        raise InputError(f"{source}: damaged MIDI file (0 ticks a quarter note)")
+    return MidiMusic(
+        tracks=tuple(
+            Track(" ".join(track.name.split()), int(track.program), bool(track.is_drum))
+            for track in score.tracks
+        ),
+        notes=_notes(score, source),
+        tempo=_tempo(score, source),
+        meters=_meters(score, source),
+    )
+
+
+def _notes(score: symusic.core.ScoreTick, source: str) -> NoteTable:
+    columns = [track.notes.numpy() for track in score.tracks]
+    onset, length, pitch, velocity = (
+        np.concatenate([c[name] for c in columns] or [np.empty(0)]).astype(np.int64)
+        for name in ("time", "duration", "pitch", "velocity")
+    )
+    track = np.repeat(np.arange(len(columns)), [len(c["time"]) for c in columns])
+    if onset.min(initial=0) < 0 or (onset + length).max(initial=0) > MAX_TICK:
+        raise InputError(f"{source}: absurd length (more than {MAX_TICK} ticks)")
+    order = np.lexsort((pitch, track, onset))
+    return NoteTable(
+        onset_tick=onset[order],
+        end_tick=(onset + np.maximum(length, 0))[order],
+        pitch=pitch[order].astype(np.uint8),
+        velocity=np.clip(velocity[order], 1, 127).astype(np.uint8),
+        track=track[order].astype(np.int64),
+    )
+
+
+def _tempo(score: symusic.core.ScoreTick, source: str) -> TempoMap:
+    columns = score.tempos.numpy()
+    tick = columns["time"].astype(np.int64)
+    microseconds = columns["mspq"].astype(np.int64)
+    if microseconds.min(initial=1) <= 0:
+        raise InputError(f"{source}: a tempo of zero, allowed is a positive tempo")
+    if tick.min(initial=0) < 0:
+        raise InputError(f"{source}: absurd length (tempo map beyond {MAX_TICK} ticks)")
+    if len(tick) == 0 or tick[0] > 0:
+        tick = np.r_[0, tick]
+        microseconds = np.r_[DEFAULT_MICROSECONDS_PER_QUARTER, microseconds]
+    last = _last_of_each(tick)
+    return TempoMap(tick[last], microseconds[last], int(score.ticks_per_quarter))
+
+
+def _meters(score: symusic.core.ScoreTick, source: str) -> tuple[MeterChange, ...]:
+    columns = score.time_signatures.numpy()
+    tick = columns["time"].astype(np.int64)
+    changes = [
+        MeterChange(int(tick[i]), int(columns["numerator"][i]), int(columns["denominator"][i]))
+        for i in np.flatnonzero(_last_of_each(tick))
+    ]
+    for change in changes:
+        if change.numerator < 1 or change.denominator < 1 or change.tick < 0:
+            raise InputError(
+                f"{source}: the time signature {change.numerator}/{change.denominator}"
+                f" at tick {change.tick} is not a meter"
+            )
+    if not changes or changes[0].tick > 0:
+        changes.insert(0, DEFAULT_METER)
+    return tuple(changes)
+
+
+def _last_of_each(tick: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Mark the last entry of every run of equal ticks: of simultaneous changes the last holds."""
+    return np.r_[tick[1:] != tick[:-1], True][: len(tick)]
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split()).removeprefix("MiniMidi: ").removesuffix(": iostream error")

@@ -1,0 +1,184 @@
+"""Score -> MIDI file that opens right in every sequencer.
+
+Format 1, `TICKS_PER_BEAT` ticks a quarter note; track 0 is the conductor's (tempo, meters, key,
+section markers), then one named track and one channel per voice. All tracks end exactly at the end
+of the last bar. The same input gives the same bytes.
+
+References
+----------
+"Standard MIDI Files 1.0" (RP-001), The MIDI Association.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator, Sequence
+
+import mido
+import numpy as np
+
+from singcli.errors import InputError
+from singcli.music.key import TONIC_NAMES, Key
+from singcli.music.score import N_VOICES, STEPS_PER_BEAT, VOICE_NAMES, Score
+
+TICKS_PER_BEAT = 480
+TICKS_PER_STEP = TICKS_PER_BEAT // STEPS_PER_BEAT
+PIANO = 0
+MICROSECONDS_PER_MINUTE = 60_000_000
+MAX_MICROSECONDS_PER_BEAT = 0xFFFFFF  # three bytes in the file
+MAX_BAR_BEATS = 255  # one byte in the file
+TEXT_ENCODING = "utf-8"
+
+_Event = tuple[int, mido.Message | mido.MetaMessage]  # absolute tick, message without time
+
+
+def midi_from_score(
+    score: Score,
+    *,
+    sections: Sequence[tuple[str, int, int]] = (),
+    meter: str | None = None,
+    title: str = "",
+    recipe_text: str | None = None,
+    programs: Sequence[int] = (PIANO,) * N_VOICES,
+) -> bytes:
+    """Return the score as the content of a MIDI file.
+
+    Parameters
+    ----------
+    score : Score
+    sections : sequence of (label, start_bar, n_bars)
+        Each becomes a marker at the first beat of its bar, counted from 0.
+    meter : str, optional
+        Of the bars that have its length, such as "6/8" for bars of three quarter notes; bars of
+        other lengths are written in quarters. Quarters throughout by default.
+    title : str
+        Name of the piece.
+    recipe_text : str, optional
+        Stored as a text event; how the file was made.
+    programs : sequence of int, length N_VOICES
+        General MIDI programs, 0 to 127.
+
+    Raises
+    ------
+    InputError
+        If a section lies outside the score, or tempo or a bar's length cannot be written.
+
+    Notes
+    -----
+    The tempo is stored in whole microseconds a quarter note. Text is UTF-8, so a title outside
+    ASCII looks foreign in the few programs that read Latin-1.
+    """
+    end_tick = score.n_beats * TICKS_PER_BEAT
+    conductor = list(_conductor_events(score, sections, meter, title, recipe_text))
+    tracks = [_track_from_events(conductor, end_tick)]
+    for voice, program in zip(range(N_VOICES), programs, strict=True):
+        tracks.append(_track_from_events(_voice_events(score, voice, program), end_tick))
+    file = mido.MidiFile(
+        type=1, ticks_per_beat=TICKS_PER_BEAT, charset=TEXT_ENCODING, tracks=tracks
+    )
+    content = io.BytesIO()
+    file.save(file=content)
+    return content.getvalue()
+
+
+def _conductor_events(
+    score: Score,
+    sections: Sequence[tuple[str, int, int]],
+    meter: str | None,
+    title: str,
+    recipe_text: str | None,
+) -> Iterator[_Event]:
+    yield 0, mido.MetaMessage("track_name", name=title)
+    if recipe_text is not None:
+        yield 0, mido.MetaMessage("text", text=recipe_text)
+    yield 0, mido.MetaMessage("set_tempo", tempo=_microseconds_per_beat(score.tempo_bpm))
+    yield from _meter_events(score, meter)
+    if score.key is not None:
+        yield 0, mido.MetaMessage("key_signature", key=_signature_from_key(score.key))
+    for label, start_bar, n_bars in sections:
+        if not (start_bar >= 0 and 0 < n_bars <= score.n_bars - start_bar):
+            raise InputError(
+                f"section {label!r} = bars {start_bar} to {start_bar + n_bars}, "
+                f"the score has bars 0 to {score.n_bars}"
+            )
+        tick = int(score.bar_beats[start_bar]) * TICKS_PER_BEAT
+        yield tick, mido.MetaMessage("marker", text=label)
+
+
+def _meter_events(score: Score, meter: str | None) -> Iterator[_Event]:
+    """Yield a time signature at the first bar and wherever the bars change their length."""
+    wanted = None if meter is None else tuple(map(int, meter.split("/")))
+    bar_lengths = np.diff(score.bar_beats)
+    changes = np.flatnonzero(np.diff(bar_lengths, prepend=0))
+    for bar in changes.tolist():
+        n_beats = int(bar_lengths[bar])
+        if not 0 < n_beats <= MAX_BAR_BEATS:
+            raise InputError(f"bar {bar} has {n_beats} beats, allowed are 1 to {MAX_BAR_BEATS}")
+        numerator, denominator = n_beats, 4
+        if wanted is not None and wanted[0] * 4 == n_beats * wanted[1]:
+            numerator, denominator = wanted
+        compound = denominator == 8 and numerator % 3 == 0  # felt in dotted quarters
+        yield (
+            int(score.bar_beats[bar]) * TICKS_PER_BEAT,
+            mido.MetaMessage(
+                "time_signature",
+                numerator=numerator,
+                denominator=denominator,
+                clocks_per_click=36 if compound else 24,
+            ),
+        )
+
+
+def _voice_events(score: Score, voice: int, program: int) -> list[_Event]:
+    mine = score.voice == voice
+    onset = score.step[mine].astype(np.int64) * TICKS_PER_STEP
+    end = onset + score.duration[mine].astype(np.int64) * TICKS_PER_STEP
+    pitches = score.pitch[mine].tolist()
+    notes: list[_Event] = [
+        (tick, mido.Message("note_off", channel=voice, note=pitch))
+        for tick, pitch in zip(end.tolist(), pitches, strict=True)
+    ]
+    notes += [
+        (tick, mido.Message("note_on", channel=voice, note=pitch, velocity=velocity))
+        for tick, pitch, velocity in zip(
+            onset.tolist(), pitches, score.velocity[mine].tolist(), strict=True
+        )
+    ]
+    return [
+        (0, mido.MetaMessage("track_name", name=VOICE_NAMES[voice].capitalize())),
+        (0, mido.Message("program_change", channel=voice, program=program)),
+        *notes,
+    ]
+
+
+def _track_from_events(events: Iterable[_Event], end_tick: int) -> mido.MidiTrack:
+    """Return the events by tick, those of one tick in the order given, as deltas up to the end."""
+    track = mido.MidiTrack()
+    now = 0
+    for tick, message in sorted(events, key=lambda event: event[0]):
+        track.append(message.copy(time=tick - now))
+        now = tick
+    track.append(mido.MetaMessage("end_of_track", time=end_tick - now))
+    return track
+
+
+def _microseconds_per_beat(tempo_bpm: float) -> int:
+    if not tempo_bpm > 0:
+        raise InputError(f"tempo = {tempo_bpm:g}, a tempo is greater than 0")
+    microseconds = round(MICROSECONDS_PER_MINUTE / tempo_bpm)
+    if not 0 < microseconds <= MAX_MICROSECONDS_PER_BEAT:
+        slowest = MICROSECONDS_PER_MINUTE / MAX_MICROSECONDS_PER_BEAT
+        raise InputError(
+            f"tempo = {tempo_bpm:g}, a MIDI file can hold {slowest:.1f} to "
+            f"{MICROSECONDS_PER_MINUTE} quarter notes a minute"
+        )
+    return microseconds
+
+
+def _signature_from_key(key: Key) -> str:
+    """Return mido's name of the key signature with the fewest accidentals."""
+    if key.mode == "major":
+        return TONIC_NAMES[key.tonic]
+    relative = {"Db": "C#", "Ab": "G#"}  # in minor the sharps are fewer
+    tonic = TONIC_NAMES[key.tonic]
+    return relative.get(tonic, tonic) + "m"

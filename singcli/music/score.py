@@ -1,0 +1,156 @@
+"""A piece on the grid: the form in which music travels between files, metrics and the model.
+
+Conventions
+-----------
+- A *step* is a quarter of a *beat*, a beat is a quarter note, a bar is a whole number of beats.
+- Two voices: `LEAD` (the tune) and `ACCOMPANIMENT`.
+- Canonical order of the notes: by step; inside a step the lead from high to low, then the
+  accompaniment from low to high. No two notes share (step, voice, pitch), and a note ends at the
+  latest where the next one of the same voice and pitch begins.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from singcli.music.key import Key
+
+STEPS_PER_BEAT = 4
+LEAD, ACCOMPANIMENT = 0, 1
+VOICE_NAMES = ("lead", "accompaniment")
+N_VOICES = len(VOICE_NAMES)
+MIN_PITCH, MAX_PITCH = 21, 108  # the piano's keys
+N_PITCHES = MAX_PITCH - MIN_PITCH + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Notes on the step grid, with bar lines, tempo and key.
+
+    Parameters
+    ----------
+    step : np.ndarray, shape=(n_notes,), int32
+        Onset, in steps from the start, 0 <= step < n_steps.
+    voice : np.ndarray, shape=(n_notes,), uint8
+        `LEAD` or `ACCOMPANIMENT`.
+    pitch : np.ndarray, shape=(n_notes,), uint8
+        MIDI number, `MIN_PITCH` to `MAX_PITCH`.
+    duration : np.ndarray, shape=(n_notes,), int32
+        In steps, at least 1, never past `n_steps`.
+    velocity : np.ndarray, shape=(n_notes,), uint8
+        1 to 127.
+    bar_beats : np.ndarray, shape=(n_bars + 1,), int32
+        Beat at which each bar starts, from 0; the last entry is the number of beats.
+    tempo_bpm : float > 0
+        Quarter notes a minute (the median, where the source varies).
+    key : Key, optional
+        None where it is not known.
+    """
+
+    step: npt.NDArray[np.int32]
+    voice: npt.NDArray[np.uint8]
+    pitch: npt.NDArray[np.uint8]
+    duration: npt.NDArray[np.int32]
+    velocity: npt.NDArray[np.uint8]
+    bar_beats: npt.NDArray[np.int32]
+    tempo_bpm: float
+    key: Key | None = None
+
+    @classmethod
+    def from_notes(
+        cls,
+        step: npt.ArrayLike,
+        voice: npt.ArrayLike,
+        pitch: npt.ArrayLike,
+        duration: npt.ArrayLike,
+        velocity: npt.ArrayLike,
+        *,
+        bar_beats: npt.ArrayLike,
+        tempo_bpm: float,
+        key: Key | None = None,
+    ) -> Self:
+        """Build a score from notes in any order and bring them into canonical form.
+
+        Notes outside the piano's range or the grid are dropped; of notes that share step, voice
+        and pitch the longest stays; a note is cut where its pitch is struck again in its voice.
+        """
+        bars = np.asarray(bar_beats, np.int32)
+        n_steps = int(bars[-1]) * STEPS_PER_BEAT
+        columns = [np.asarray(c, np.int64).ravel() for c in (step, voice, pitch, duration, velocity)]
+        inside = (columns[0] >= 0) & (columns[0] < n_steps)
+        inside &= (columns[2] >= MIN_PITCH) & (columns[2] <= MAX_PITCH)
+        onset, who, tone, length, loudness = (c[inside] for c in columns)
+
+        by_pitch = np.lexsort((-length, onset, tone, who))
+        onset, who, tone, length, loudness = (
+            c[by_pitch] for c in (onset, who, tone, length, loudness)
+        )
+        same_pitch = (who[1:] == who[:-1]) & (tone[1:] == tone[:-1])
+        first = np.r_[True, ~(same_pitch & (onset[1:] == onset[:-1]))][: len(onset)]
+        onset, who, tone, length, loudness = (c[first] for c in (onset, who, tone, length, loudness))
+        struck_again = np.full(len(onset), n_steps)
+        again = (who[1:] == who[:-1]) & (tone[1:] == tone[:-1])
+        struck_again[:-1][again] = onset[1:][again]
+        length = np.clip(length, 1, np.maximum(struck_again - onset, 1))
+
+        order = np.lexsort((np.where(who == LEAD, -tone, tone), who, onset))
+        return cls(
+            step=onset[order].astype(np.int32),
+            voice=who[order].astype(np.uint8),
+            pitch=tone[order].astype(np.uint8),
+            duration=length[order].astype(np.int32),
+            velocity=np.clip(loudness[order], 1, 127).astype(np.uint8),
+            bar_beats=bars,
+            tempo_bpm=float(tempo_bpm),
+            key=key,
+        )
+
+    @property
+    def n_notes(self) -> int:
+        """Number of notes."""
+        return len(self.step)
+
+    @property
+    def n_beats(self) -> int:
+        """Number of beats, silent ones included."""
+        return int(self.bar_beats[-1])
+
+    @property
+    def n_steps(self) -> int:
+        """Number of steps, silent ones included."""
+        return self.n_beats * STEPS_PER_BEAT
+
+    @property
+    def n_bars(self) -> int:
+        """Number of bars."""
+        return len(self.bar_beats) - 1
+
+    def transposed(self, semitones: int) -> Score:
+        """Return the score moved by `semitones`; notes that leave the piano change their octave."""
+        pitch = self.pitch.astype(np.int64) + semitones
+        pitch = np.where(pitch > MAX_PITCH, pitch - 12, pitch)
+        pitch = np.where(pitch < MIN_PITCH, pitch + 12, pitch)
+        key = None if self.key is None else self.key.transposed(semitones)
+        return self._rebuilt(pitch=pitch, key=key)
+
+    def bars(self, start: int, stop: int) -> Score:
+        """Return bars `start` to `stop` (exclusive); notes that begin earlier are left out."""
+        bar_beats = self.bar_beats[start : stop + 1] - self.bar_beats[start]
+        return self._rebuilt(
+            step=self.step.astype(np.int64) - int(self.bar_beats[start]) * STEPS_PER_BEAT,
+            bar_beats=bar_beats,
+        )
+
+    def _rebuilt(self, **changes: object) -> Score:
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)} | changes
+        return Score.from_notes(**fields)
+
+
+def regular_bars(n_bars: int, beats_per_bar: int) -> npt.NDArray[np.int32]:
+    """Return the `bar_beats` of `n_bars` bars of equal length."""
+    return np.arange(n_bars + 1, dtype=np.int32) * beats_per_bar

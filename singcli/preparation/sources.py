@@ -1,0 +1,294 @@
+"""Find MIDI in files, folders and zip archives, with a unique id and the licence of each.
+
+Conventions
+-----------
+- Folders are searched to any depth; links are followed, but no folder is entered twice. Archives
+  in them are opened too. Archives inside archives are not.
+- An id is the file's name without its suffix; files of the same name get their folders in front.
+- The licence of a file is the text of the LICENSE files in the nearest folder that has any,
+  looking from the file's own folder upwards to the one above the input.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import os
+import re
+import unicodedata
+import zipfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import Self
+
+from singcli.errors import InputError
+from singcli.preparation.annotations import SIDE_FILES
+
+MIDI_SUFFIXES = frozenset({".mid", ".midi", ".kar"})
+ZIP_SUFFIX = ".zip"
+MAX_SIDE_BYTES = 2**20
+_LICENCE_NAME = re.compile(r"(licen[cs]e|copying)([._-].*)?", re.IGNORECASE)
+_MAX_ID = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file that did not become a song.
+
+    Parameters
+    ----------
+    source : str
+        As `Entry.source`.
+    reason : str
+        One line.
+    failed : bool
+        False for what is left out on purpose: a second copy of a file that is already in.
+    """
+
+    source: str
+    reason: str
+    failed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A MIDI file on disk, or a member of an archive on disk.
+
+    Parameters
+    ----------
+    id : str
+    name : str
+        Relative to the input, which it begins with.
+    path : Path
+        The file, or the archive.
+    member : str, optional
+        Name in the archive.
+    top : Path
+        The input by which it was found.
+    """
+
+    id: str
+    name: str
+    path: Path
+    member: str | None
+    top: Path
+
+
+def find_sources(inputs: Sequence[Path]) -> tuple[list[Source], list[Skipped]]:
+    """List all MIDI files of the inputs, ordered by name.
+
+    Returns
+    -------
+    list of Source
+        Without the files that appear twice.
+    list of Skipped
+        Archives and members that cannot be read.
+
+    Raises
+    ------
+    InputError
+        If an input does not exist, or there is no MIDI file at all.
+    """
+    found: list[Source] = []
+    skipped: list[Skipped] = []
+    for top in inputs:
+        if not top.exists():
+            raise InputError(f"{top}: no such file or folder")
+        root = top.resolve().name
+        for path in _files_below(top):
+            name = path.name if path == top else f"{root}/{path.relative_to(top).as_posix()}"
+            if path.suffix.lower() == ZIP_SUFFIX:
+                members, bad = _members(path, name, top)
+                found += members
+                skipped += bad
+            else:
+                found.append(Source(path.stem, name, path, None, top))
+    unique = {(os.path.realpath(s.path), s.member): s for s in reversed(found)}
+    if not unique and not skipped:
+        raise InputError(
+            f"no MIDI files in {', '.join(str(top) for top in inputs)}",
+            f"looked for {', '.join(sorted(MIDI_SUFFIXES))} and {ZIP_SUFFIX}",
+        )
+    return _with_unique_ids(sorted(unique.values(), key=lambda s: (s.name, str(s.path)))), skipped
+
+
+def _files_below(top: Path) -> Iterator[Path]:
+    if not top.is_dir():
+        yield top
+        return
+    entered: set[str] = set()
+    for folder, folders, names in os.walk(top, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in entered:
+            folders.clear()
+            continue
+        entered.add(real)
+        folders.sort()
+        for name in sorted(names):
+            is_ours = os.path.splitext(name)[1].lower() in {ZIP_SUFFIX, *MIDI_SUFFIXES}
+            if is_ours and not name.startswith("._"):  # macOS keeps attributes of NAME in ._NAME
+                yield Path(folder, name)
+
+
+def _members(archive: Path, name: str, top: Path) -> tuple[list[Source], list[Skipped]]:
+    found: list[Source] = []
+    skipped: list[Skipped] = []
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            members = opened.infolist()
+    except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+        return [], [Skipped(name, f"not a readable zip archive ({error})")]
+    for member in members:
+        path = PurePosixPath(member.filename)
+        hidden = path.name.startswith("._") or "__MACOSX" in path.parts
+        if member.is_dir() or hidden or path.suffix.lower() not in MIDI_SUFFIXES:
+            continue
+        member_name = f"{name}/{member.filename}"
+        if path.is_absolute() or ".." in path.parts or "\\" in member.filename:
+            skipped.append(Skipped(member_name, "its path leads out of the archive"))
+        elif member.flag_bits & 0x1:
+            skipped.append(Skipped(member_name, "encrypted"))
+        else:
+            found.append(Source(path.stem, member_name, archive, member.filename, top))
+    return found, skipped
+
+
+def _with_unique_ids(sources: Sequence[Source]) -> list[Source]:
+    """Give every source an id that is a file name on any system and differs from all others."""
+    stems = Counter(_file_name(s.id).casefold() for s in sources)
+    taken: Counter[str] = Counter()
+    named = []
+    for source in sources:
+        song_id = _file_name(source.id)
+        if stems[song_id.casefold()] > 1:
+            song_id = _file_name(source.name.replace("/", "__").rsplit(".", 1)[0])
+        taken[song_id.casefold()] += 1
+        if (count := taken[song_id.casefold()]) > 1:
+            song_id = f"{song_id}~{count}"
+        named.append(Source(song_id, source.name, source.path, source.member, source.top))
+    return named
+
+
+def _file_name(text: str) -> str:
+    """Return `text` as a file name without surprises, at most 120 characters long."""
+    name = re.sub(r"[^\w.+-]+", "_", unicodedata.normalize("NFC", text)).lstrip(".-") or "song"
+    if len(name) > _MAX_ID:
+        name = f"{name[: _MAX_ID - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return name
+
+
+class SourceReader:
+    """Reads sources; keeps archives open in between.
+
+    Parameters
+    ----------
+    max_bytes : int
+        Larger files are refused without being read.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._archives: dict[Path, zipfile.ZipFile] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for archive in self._archives.values():
+            archive.close()
+
+    def read(self, source: Source) -> bytes:
+        """Return the bytes of a MIDI file.
+
+        Raises
+        ------
+        InputError
+            If it cannot be read, or is too large.
+        """
+        try:
+            content = self._read(source, source.member, self._max_bytes)
+        except OSError as error:
+            raise InputError(f"{source.name}: cannot be read ({error.strerror})") from error
+        except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
+            raise InputError(f"{source.name}: cannot be unpacked ({error})") from error
+        if content is None:
+            raise InputError(f"{source.name}: larger than the allowed {self._max_bytes} bytes")
+        return content
+
+    def side_files(self, source: Source) -> Mapping[str, str]:
+        """Return the annotations beside a source, those that exist, by file name."""
+        texts = {}
+        for name in SIDE_FILES:
+            with contextlib.suppress(OSError, KeyError, zipfile.BadZipFile):
+                content = self._read(source, name, MAX_SIDE_BYTES, beside=True)
+                if content is not None:
+                    texts[name] = content.decode(errors="replace")
+        return texts
+
+    def licence(self, source: Source) -> str | None:
+        """Return the licence text that holds for a source, None where there is none."""
+        if source.member is not None:
+            folders = PurePosixPath(source.member).parents
+            for folder in folders:
+                if text := _licence_in_archive(self._archive(source.path), str(folder)):
+                    return text
+        highest = source.top.parent if source.top.is_dir() else source.top.parent.parent
+        for folder in source.path.parents:
+            if text := _licence_in_folder(folder):
+                return text
+            if folder == highest:
+                break
+        return None
+
+    def _read(
+        self, source: Source, name: str | None, limit: int, *, beside: bool = False
+    ) -> bytes | None:
+        """Return the content, None where it is larger than `limit` bytes."""
+        if source.member is None:
+            path = source.path.with_name(name) if beside and name else source.path
+            with path.open("rb") as file:
+                content = file.read(limit + 1)
+        else:
+            member = str(PurePosixPath(source.member).with_name(name)) if beside and name else name
+            with self._archive(source.path).open(member or source.member) as file:
+                content = file.read(limit + 1)
+        return content if len(content) <= limit else None
+
+    def _archive(self, path: Path) -> zipfile.ZipFile:
+        if path not in self._archives:
+            self._archives[path] = zipfile.ZipFile(path)
+        return self._archives[path]
+
+
+@functools.lru_cache(maxsize=1024)
+def _licence_in_folder(folder: Path) -> str | None:
+    try:
+        paths = sorted(p for p in folder.iterdir() if _LICENCE_NAME.fullmatch(p.name))
+        texts = [p.read_text(errors="replace") for p in paths if p.is_file()]
+    except OSError:
+        return None
+    return _joined(texts)
+
+
+def _licence_in_archive(archive: zipfile.ZipFile, folder: str) -> str | None:
+    names = sorted(
+        name
+        for name in archive.namelist()
+        if str(PurePosixPath(name).parent) == folder
+        and _LICENCE_NAME.fullmatch(PurePosixPath(name).name)
+        and archive.getinfo(name).file_size <= MAX_SIDE_BYTES
+    )
+    return _joined([archive.read(name).decode(errors="replace") for name in names])
+
+
+def _joined(texts: Sequence[str]) -> str | None:
+    return "\n\n".join(text.strip() for text in texts) or None

@@ -1,0 +1,1 @@
+"""The world of repetition: self-similarity matrices, forms, repeat maps. Pure numpy."""

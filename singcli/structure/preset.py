@@ -1,0 +1,271 @@
+"""Presets: forms as TOML files, the bundled ones by name.
+
+The files in `presets/` are the reference and the examples of the format.
+Values are checked twice: types and unknown keys by a schema here, ranges and how the parts fit
+together by `singcli.structure.form`.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from singcli.errors import InputError, nearest_names
+from singcli.files import write_text
+from singcli.music.key import Key
+from singcli.resources import presets_dir
+from singcli.structure.form import (
+    DEFAULT_METER,
+    DEFAULT_TEMPO_BPM,
+    MAX_TEMPO_BPM,
+    MIN_TEMPO_BPM,
+    Form,
+    beats_from_meter,
+)
+from singcli.structure.section import (
+    DEFAULT_VARIATION,
+    LABEL_PATTERN,
+    MAX_SECTION_BARS,
+    Phrase,
+    Section,
+)
+
+SUFFIX = ".toml"
+MAX_BYTES = 1_000_000
+
+_LINE = re.compile(r"\(at line (\d+), column (\d+)\)|\(at end of document\)")
+_KEY = re.compile(r"\s*([A-Za-z0-9_.\"'-]+)\s*=")
+
+_NAME_PATTERN = r'^[^./\\:*?"<>|\x00-\x1f][^/\\:*?"<>|\x00-\x1f]{0,63}$'  # it becomes a file name
+_ALLOWED = {
+    "name": "1 to 64 characters that a file name may have",
+    "description": "text",
+    "tempo": f"a number from {MIN_TEMPO_BPM:g} to {MAX_TEMPO_BPM:g} (quarter notes a minute)",
+    "meter": 'text, such as "4/4"',
+    "key": 'text, such as "D minor"',
+    "sections": "tables with label and bars, at least one",
+    "label": "a letter, then up to 31 letters, digits, - and _",
+    "bars": f"a whole number from 1 to {MAX_SECTION_BARS}",
+    "variation": "a number from 0 to 1",
+    "phrases": "tables with label and bars",
+    "similarity": "labels and a number from 0 to 1, such as A.B = 0.3",
+}
+
+Label = Annotated[str, Field(pattern=f"^{LABEL_PATTERN}$")]
+Bars = Annotated[int, Field(ge=1, le=MAX_SECTION_BARS)]
+Unit = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class _PhraseTable(_Table):
+    label: Label
+    bars: Bars
+    variation: Unit = 0.0
+
+
+class _SectionTable(_Table):
+    label: Label
+    bars: Bars
+    variation: Unit = DEFAULT_VARIATION
+    phrases: list[_PhraseTable] = []
+
+
+class _PresetTable(_Table):
+    name: Annotated[str, Field(pattern=_NAME_PATTERN)] | None = None
+    description: str = ""
+    tempo: Annotated[float, Field(ge=MIN_TEMPO_BPM, le=MAX_TEMPO_BPM)] = DEFAULT_TEMPO_BPM
+    meter: str = DEFAULT_METER
+    key: str = "C major"
+    sections: Annotated[list[_SectionTable], Field(min_length=1)]
+    similarity: dict[Label, dict[Label, Unit]] = {}
+
+
+def preset_names() -> list[str]:
+    """Return the names of the bundled presets, sorted."""
+    return sorted(path.stem for path in presets_dir().glob(f"*{SUFFIX}"))
+
+
+def is_preset_path(name_or_path: str) -> bool:
+    """Return whether the text means a file, and not a bundled preset."""
+    return name_or_path.endswith(SUFFIX) or Path(name_or_path).name != name_or_path
+
+
+def preset_path(name_or_path: str) -> Path:
+    """Return the file of a bundled preset's name, or the path itself where it is one.
+
+    Raises
+    ------
+    InputError
+        If no bundled preset has this name.
+    """
+    if is_preset_path(name_or_path):
+        return Path(name_or_path)
+    names = preset_names()
+    if name_or_path in names:
+        return presets_dir() / f"{name_or_path}{SUFFIX}"
+    near = nearest_names(name_or_path.lower(), names)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(names)}"
+    raise InputError(
+        f"no preset is called {name_or_path!r}", f"{hint} (a file of yours ends in {SUFFIX})"
+    )
+
+
+def read_preset(name_or_path: str) -> Form:
+    """Read a preset, bundled (by its name) or of the user (a path that ends in .toml).
+
+    Raises
+    ------
+    InputError
+        If there is no such preset; names file and line if it is not TOML, file and key if it is
+        not a preset.
+    """
+    path = preset_path(name_or_path)
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    if len(content) > MAX_BYTES:
+        raise InputError(f"{path}: larger than {MAX_BYTES // 1000} kB, not a preset")
+    return form_from_toml(content, source=str(path), name=path.stem)
+
+
+def form_from_toml(content: bytes, *, source: str, name: str) -> Form:
+    """Read the text of a preset.
+
+    Parameters
+    ----------
+    content : bytes
+        UTF-8.
+    source : str
+        What to call the file in messages.
+    name : str
+        Name of the form where the text gives none.
+
+    Raises
+    ------
+    InputError
+        As `read_preset`.
+    """
+    values = _values_from_toml(content, source)
+    try:
+        table = _PresetTable.model_validate(values)
+    except ValidationError as error:
+        # A misspelt key is also a missing one: the misspelling is the better thing to tell.
+        unknown_first = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+        raise InputError(*_complaint(unknown_first[0], source)) from error
+    try:
+        return _form_from_table(table, name)
+    except InputError as error:
+        raise InputError(f"{source}: {error}", error.remedy) from error
+
+
+def write_preset(form: Form, path: Path) -> None:
+    """Write a form as a preset; `read_preset` returns an equal one."""
+    table: dict[str, Any] = {"name": form.name}
+    if form.description:
+        table["description"] = form.description
+    table |= {"tempo": form.tempo_bpm, "meter": form.meter, "key": str(form.key)}
+    table["sections"] = [_part_values(section) for section in form.sections]
+    for (one, other), value in form.similarity.items():
+        table.setdefault("similarity", {}).setdefault(one, {})[other] = value
+    write_text(path, tomli_w.dumps(table))
+
+
+def _part_values(part: Section | Phrase) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "label": part.label,
+        "bars": part.n_bars,
+        "variation": part.variation,
+    }
+    if isinstance(part, Section) and part.phrases:
+        values["phrases"] = [_part_values(phrase) for phrase in part.phrases]
+    return values
+
+
+def _values_from_toml(content: bytes, source: str) -> dict[str, Any]:
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise InputError(f"{source}, line {line}: not UTF-8 text") from error
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise InputError(_toml_complaint(str(error), text, source)) from error
+
+
+def _toml_complaint(message: str, text: str, source: str) -> str:
+    """Say file, line, key and what is wrong, from tomllib's message."""
+    lines = text.splitlines() or [""]
+    match = _LINE.search(message)
+    number = int(match[1]) if match and match[1] else len(lines)
+    reason = _LINE.sub("", message).strip()
+    key = _KEY.match(lines[min(number, len(lines)) - 1])
+    column = f", column {match[2]}" if match and match[2] else ""
+    at_key = f", key {key[1]}" if key else ""
+    return f"{source}, line {number}{column}{at_key}: broken TOML ({reason})"
+
+
+def _form_from_table(table: _PresetTable, name: str) -> Form:
+    return Form(
+        sections=tuple(
+            Section(
+                section.label,
+                section.bars,
+                section.variation,
+                tuple(Phrase(p.label, p.bars, p.variation) for p in section.phrases),
+            )
+            for section in table.sections
+        ),
+        beats_per_bar=beats_from_meter(table.meter),
+        tempo_bpm=table.tempo,
+        key=Key.parse(table.key),
+        similarity=_similarity_from_table(table.similarity),
+        name=table.name or name,
+        description=table.description,
+        meter=table.meter,
+    )
+
+
+def _similarity_from_table(table: dict[str, dict[str, float]]) -> dict[tuple[str, str], float]:
+    return {(one, other): value for one, row in table.items() for other, value in row.items()}
+
+
+def _complaint(details: ErrorDetails, source: str) -> tuple[str, str | None]:
+    """Return message and remedy: file, key path, value found, what is allowed."""
+    location = [part for part in details["loc"] if part != "[key]"]
+    where = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in location).lstrip(".")
+    if details["type"] == "extra_forbidden":
+        known = _known_keys(location)
+        near = nearest_names(str(location[-1]), known, limit=1)
+        hint = f"did you mean {near[0]}?" if near else None
+        return f"{source}: unknown key {where}, allowed: {', '.join(known)}", hint
+    if details["type"] == "missing":
+        return f"{source}: {where} is missing", None
+    return f"{source}: {where} = {_shown(details['input'])}, allowed: {_allowed(location)}", None
+
+
+def _allowed(location: list[int | str]) -> str:
+    keys = [part for part in location if isinstance(part, str)]
+    return _ALLOWED["similarity" if "similarity" in keys else keys[-1]]
+
+
+def _known_keys(location: list[int | str]) -> list[str]:
+    tables: dict[str, type[_Table]] = {"sections": _SectionTable, "phrases": _PhraseTable}
+    parents = [part for part in location[:-1] if isinstance(part, str)]
+    return list(tables.get(parents[-1] if parents else "", _PresetTable).model_fields)
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."

@@ -1,0 +1,162 @@
+"""Self-similarity matrices, one row per beat.
+
+Conventions
+-----------
+- A self-similarity matrix (SSM) is square, symmetric, float32, in [0, 1], one row per beat.
+- A silent beat resembles nothing: its row is 0, the diagonal included.
+
+References
+----------
+Foote, "Visualizing music and audio using self-similarity" (ACM Multimedia 1999).
+Hager, Hablutzel, Kinnaird, "SING" (2024), section 3: chroma rows compared by cosine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from singcli.music.roll import chroma, onset_roll, sounding_roll
+from singcli.music.score import LEAD, STEPS_PER_BEAT, Score
+from singcli.structure.texture import Texture
+
+Matrix = npt.NDArray[np.float32]
+
+WINDOW_BEATS = 8  # about two bars: phrases match, single chords do not
+LEAD_ONSET_WEIGHT = 0.7
+RHYTHM_WEIGHT = 0.5
+LOUDEST_RHYTHM = 2  # more onsets than this at once count as this many
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """Beats [start_beat, start_beat + n_beats) resemble those from `source_beat` on."""
+
+    start_beat: int
+    source_beat: int
+    n_beats: int
+    similarity: float
+
+
+def beat_features(
+    onsets: npt.NDArray[np.bool_], sounding: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.float32]:
+    """Describe each beat by the chroma of both voices, the onsets of the lead and the rhythm.
+
+    Parameters
+    ----------
+    onsets, sounding : np.ndarray, shape=(..., n_steps, 2, N_PITCHES), bool
+        Rolls; n_steps a multiple of `STEPS_PER_BEAT`.
+
+    Returns
+    -------
+    np.ndarray, shape=(..., n_beats, n_features), float32
+        Rows of length 1, or 0 for a silent beat.
+    """
+    outer, n_steps = onsets.shape[:-3], onsets.shape[-3]
+    beats = (*outer, n_steps // STEPS_PER_BEAT)
+    harmony = chroma(sounding).reshape(*beats, STEPS_PER_BEAT, -1).sum(axis=-2)
+    tune = onsets[..., LEAD, :].reshape(*beats, -1).astype(np.float32)
+    rhythm = np.minimum(onsets.sum(axis=(-2, -1)), LOUDEST_RHYTHM).reshape(*beats, -1)
+    return _unit(
+        np.concatenate(
+            [
+                _unit(harmony),
+                LEAD_ONSET_WEIGHT * _unit(tune),
+                RHYTHM_WEIGHT * _unit(rhythm.astype(np.float32)),
+            ],
+            axis=-1,
+        )
+    )
+
+
+def ssm_from_features(features: npt.NDArray[np.float32], *, window_beats: int = 1) -> Matrix:
+    """Compare all rows by cosine and average along the diagonals.
+
+    Parameters
+    ----------
+    features : np.ndarray, shape=(n_beats, n_features), float32
+        Non-negative rows of length 1 or 0.
+    window_beats : int > 0
+        Length of the diagonal window, half of it before the beat; cut at the borders.
+    """
+    similarity = features @ features.T
+    if window_beats == 1:
+        return np.clip(similarity, 0.0, 1.0)
+    n_beats = len(similarity)
+    total = np.zeros_like(similarity)
+    for shift in range(-(window_beats // 2), window_beats - window_beats // 2):
+        low, high = max(0, -shift), min(n_beats, n_beats - shift)
+        if low < high:
+            moved = slice(low + shift, high + shift)
+            total[low:high, low:high] += similarity[moved, moved]
+    averaged = total / _pair_counts(n_beats, window_beats)
+    sounding = np.diagonal(similarity) > 0
+    averaged[~sounding] = 0.0
+    averaged[:, ~sounding] = 0.0
+    return np.clip(averaged, 0.0, 1.0).astype(np.float32)
+
+
+def ssm_from_score(score: Score, *, window_beats: int = WINDOW_BEATS) -> Matrix:
+    """Return the self-similarity matrix of a score (DESIGN: phrases and not single chords match).
+
+    Returns
+    -------
+    np.ndarray, shape=(n_beats, n_beats), float32 in [0, 1]
+    """
+    features = beat_features(onset_roll(score), sounding_roll(score))
+    return ssm_from_features(features, window_beats=window_beats)
+
+
+def chroma_ssm(score: Score) -> Matrix:
+    """Return the paper's matrix: cosine of the beats' chroma, both voices together, no smoothing.
+
+    Notes
+    -----
+    Source: SING, section 3; differs in the row: a beat of the score instead of an estimated beat.
+    """
+    by_step = chroma(sounding_roll(score)).sum(axis=1)
+    by_beat = by_step.reshape(score.n_beats, STEPS_PER_BEAT, 12).sum(axis=1)
+    return ssm_from_features(_unit(by_beat))
+
+
+def ssm_from_repeats(
+    n_beats: int, repeats: Iterable[Repeat], *, texture: Texture, beats_per_bar: int = 4
+) -> Matrix:
+    """Draw repeats as stripes over a texture.
+
+    Where stripes cross the larger similarity stays.
+
+    Returns
+    -------
+    np.ndarray, shape=(n_beats, n_beats), float32 in [0, 1]
+        1 on the diagonal.
+    """
+    lag = np.abs(np.subtract.outer(np.arange(n_beats), np.arange(n_beats)))
+    ssm = texture.lag_profile(n_beats, beats_per_bar)[lag] if n_beats else np.zeros((0, 0), "f4")
+    for repeat in repeats:
+        beat = np.arange(repeat.n_beats)
+        rows, columns = repeat.start_beat + beat, repeat.source_beat + beat
+        ssm[rows, columns] = np.maximum(ssm[rows, columns], repeat.similarity)
+        ssm[columns, rows] = ssm[rows, columns]
+    np.fill_diagonal(ssm, 1.0)
+    return ssm.astype(np.float32)
+
+
+def _pair_counts(n_beats: int, window_beats: int) -> Matrix:
+    """Return how many beat pairs each window holds, shape=(n_beats, n_beats)."""
+    beat = np.arange(n_beats)
+    before = np.minimum(beat, window_beats // 2)
+    after = np.minimum(n_beats - 1 - beat, window_beats - window_beats // 2 - 1)
+    pairs = np.minimum.outer(before, before) + np.minimum.outer(after, after) + 1
+    return pairs.astype(np.float32)
+
+
+def _unit(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Scale rows to length 1 and leave zero rows alone."""
+    length = np.linalg.norm(rows, axis=-1, keepdims=True)
+    scaled: npt.NDArray[np.float32] = rows / np.where(length > 0, length, 1)
+    return scaled

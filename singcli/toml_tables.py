@@ -1,0 +1,142 @@
+"""TOML files checked against a schema; what is wrong is told with file, key, value and remedy."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from singcli.errors import InputError, nearest_names
+
+MAX_BYTES = 1_000_000
+
+Table = TypeVar("Table", bound=BaseModel)
+
+_LINE = re.compile(r"\(at line (\d+), column (\d+)\)|\(at end of document\)")
+_KEY = re.compile(r"\s*([A-Za-z0-9_.\"'-]+)\s*=")
+
+
+def read_toml(path: Path) -> bytes:
+    """Return the bytes of a TOML file.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or is larger than a megabyte.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    if len(content) > MAX_BYTES:
+        raise InputError(f"{path}: larger than {MAX_BYTES // 1000} kB, not a configuration")
+    return content
+
+
+def table_from_toml(
+    content: bytes,
+    schema: type[Table],
+    *,
+    source: str,
+    allowed: Mapping[str, str] | None = None,
+) -> Table:
+    """Read the text of a TOML file into a schema.
+
+    Parameters
+    ----------
+    content : bytes
+        UTF-8.
+    schema : type of BaseModel
+    source : str
+        What to call the file in messages.
+    allowed : mapping of str to str, optional
+        What may stand under a key, by the key's last name, where the schema's own words are not
+        good enough.
+
+    Raises
+    ------
+    InputError
+        Names file and line if it is not TOML, file, key, value and what is allowed if it does not
+        fit the schema.
+    """
+    values = _values_from_toml(content, source)
+    try:
+        return schema.model_validate(values)
+    except ValidationError as error:
+        # A misspelt key is also a missing one: the misspelling is the better thing to tell.
+        unknown_first = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+        message, remedy = _complaint(unknown_first[0], source, schema, allowed or {})
+        raise InputError(message, remedy) from error
+
+
+def _values_from_toml(content: bytes, source: str) -> dict[str, Any]:
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise InputError(f"{source}, line {line}: not UTF-8 text") from error
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise InputError(_toml_complaint(str(error), text, source)) from error
+
+
+def _toml_complaint(message: str, text: str, source: str) -> str:
+    """Say file, line, key and what is wrong, from tomllib's message."""
+    lines = text.splitlines() or [""]
+    match = _LINE.search(message)
+    number = int(match[1]) if match and match[1] else len(lines)
+    reason = _LINE.sub("", message).strip()
+    key = _KEY.match(lines[min(number, len(lines)) - 1])
+    column = f", column {match[2]}" if match and match[2] else ""
+    at_key = f", key {key[1]}" if key else ""
+    return f"{source}, line {number}{column}{at_key}: broken TOML ({reason})"
+
+
+def _complaint(
+    details: ErrorDetails, source: str, schema: type[BaseModel], allowed: Mapping[str, str]
+) -> tuple[str, str | None]:
+    """Return message and remedy: file, key path, value found, what is allowed."""
+    location = [part for part in details["loc"] if part != "[key]"]
+    where = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in location).lstrip(".")
+    if details["type"] == "extra_forbidden":
+        known = _known_keys(location, schema)
+        near = nearest_names(str(location[-1]), known, limit=1)
+        hint = f"did you mean {near[0]}?" if near else None
+        return f"{source}: unknown key {where}, allowed: {', '.join(known)}", hint
+    if details["type"] == "missing":
+        return f"{source}: {where} is missing", None
+    shown = repr(details["input"])
+    shown = shown if len(shown) <= 40 else shown[:37] + "..."
+    keys = [part for part in location if isinstance(part, str)]
+    words = next((allowed[key] for key in reversed(keys) if key in allowed), None)
+    if words is None:
+        words = details["msg"].removeprefix("Input should be ")
+    return f"{source}: {where} = {shown}, allowed: {words}", None
+
+
+def _known_keys(location: list[int | str], schema: type[BaseModel]) -> list[str]:
+    """Return the keys of the table in which the last key of `location` stands."""
+    table = schema
+    for part in location[:-1]:
+        if isinstance(part, str) and part in table.model_fields:
+            inner = _inner_schema(table.model_fields[part].annotation)
+            table = inner or table
+    return list(table.model_fields)
+
+
+def _inner_schema(annotation: Any) -> type[BaseModel] | None:
+    """Return the schema inside an annotation such as list[Schema] or Schema | None."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in get_args(annotation):
+        inner = _inner_schema(argument)
+        if inner is not None:
+            return inner
+    return None

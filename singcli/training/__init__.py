@@ -1,0 +1,1 @@
+"""The only rooms that import torch: networks, examples, loop, checkpoints, export."""

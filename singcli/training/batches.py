@@ -1,0 +1,119 @@
+"""Examples of near-equal length -> padded tensors, cut into chunks of steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from singcli.model.contract import N_NOTE_TOKENS, NO_LEAD
+from singcli.training.examples import Decisions, Example
+from singcli.training.networks import StepInputs
+
+
+class DecisionTensors(NamedTuple):
+    """The decisions of a chunk, each shape = (M,), int64; `row` and `step` address its steps."""
+
+    row: Tensor
+    step: Tensor
+    index: Tensor
+    token: Tensor
+    last: Tensor
+    copied: Tensor
+    duration: Tensor
+    draft_duration: Tensor
+
+
+class Chunk(NamedTuple):
+    """T successive steps of N songs. `n_steps` counts the real ones (songs end within padding)."""
+
+    inputs: StepInputs
+    decisions: DecisionTensors
+    n_steps: int
+    n_notes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Padded arrays of N examples, (N, T, ...), and their decisions side by side."""
+
+    arrays: dict[str, npt.NDArray[np.generic]]
+    decisions: dict[str, npt.NDArray[np.int64]]
+    lengths: npt.NDArray[np.int64]
+    n_steps: int
+
+    @classmethod
+    def from_examples(cls, examples: Sequence[Example], *, n_steps: int) -> Batch:
+        """Pad the examples to `n_steps`, at least the longest one's."""
+        lengths = np.array([e.n_steps for e in examples])
+        arrays = {
+            name: _padded([getattr(e, name) for e in examples], n_steps)
+            for name in (*_ROLLS, *_FLOATS, "lead")
+        }
+        arrays["lead"][np.arange(n_steps) >= lengths[:, None]] = NO_LEAD
+        fields = Decisions.__dataclass_fields__
+        decisions = {
+            name: np.concatenate([getattr(e.decisions, name) for e in examples]) for name in fields
+        }
+        decisions["row"] = np.repeat(
+            np.arange(len(examples)), [len(e.decisions.step) for e in examples]
+        )
+        return cls(arrays, decisions, lengths, n_steps)
+
+    def chunks(self, n_steps: int, device: torch.device) -> Iterator[Chunk]:
+        """Cut into pieces of `n_steps` steps, in order."""
+        for start in range(0, self.n_steps, n_steps):
+            stop = min(start + n_steps, self.n_steps)
+            inside = (self.decisions["step"] >= start) & (self.decisions["step"] < stop)
+            chosen = {name: column[inside] for name, column in self.decisions.items()}
+            chosen["step"] = chosen["step"] - start
+            n_notes = int(np.count_nonzero(chosen["token"] < N_NOTE_TOKENS))
+            yield Chunk(
+                inputs=self._inputs(start, stop, device),
+                decisions=DecisionTensors(
+                    **{name: torch.from_numpy(c).to(device) for name, c in chosen.items()}
+                ),
+                n_steps=int(np.clip(self.lengths - start, 0, stop - start).sum()),
+                n_notes=n_notes,
+            )
+
+    def _inputs(self, start: int, stop: int, device: torch.device) -> StepInputs:
+        def piece(name: str, shift: int = 0) -> Tensor:
+            array = self.arrays[name][:, start + shift : stop + shift]
+            tensor = torch.from_numpy(array).to(device)
+            if name == "lead":
+                return tensor
+            tensor = tensor.to(torch.float32)
+            missing = stop - start - tensor.shape[1]
+            return torch.nn.functional.pad(tensor, (0, 0, 0, missing)) if missing else tensor
+
+        bar_ago = torch.cat([piece("bar_ago"), piece("bar_ago", 1)], -1)
+        return StepInputs(
+            previous=piece("previous"),
+            carried=piece("carried"),
+            draft=piece("draft"),
+            next_draft=piece("draft", 1),
+            bar_ago=bar_ago,
+            context=piece("context"),
+            place=piece("place"),
+            grade=piece("grade"),
+            lead=piece("lead"),
+            lead_age=piece("lead_age"),
+        )
+
+
+_ROLLS = ("previous", "carried", "draft", "bar_ago")
+_FLOATS = ("context", "place", "grade", "lead_age")
+
+
+def _padded(arrays: list[npt.NDArray[np.generic]], n_steps: int) -> npt.NDArray[np.generic]:
+    """Stack arrays of (T_i, ...) into (N, n_steps, ...) with zeros behind."""
+    padded = np.zeros((len(arrays), n_steps, *arrays[0].shape[1:]), arrays[0].dtype)
+    for row, array in enumerate(arrays):
+        padded[row, : len(array)] = array
+    return padded

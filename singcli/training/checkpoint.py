@@ -1,0 +1,127 @@
+"""Checkpoints as safetensors: weights, optimiser and random state, with the run's facts beside.
+
+Never pickled: tensors in the file, everything else as JSON in its metadata.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from singcli.errors import InputError
+from singcli.files import replacing
+from singcli.training.networks import PointerNetwork
+
+FORMAT = "singcli-checkpoint-1"
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a run has come; `batch` is the next batch of `epoch`."""
+
+    epoch: int = 0
+    batch: int = 0
+    updates: int = 0
+    seconds: float = 0.0
+    best: float | None = None
+    figures: dict[str, Any] = field(default_factory=dict)
+
+
+def write_checkpoint(
+    path: Path,
+    network: PointerNetwork,
+    progress: Progress,
+    run: dict[str, Any],
+    *,
+    optimiser: torch.optim.Optimizer | None = None,
+    random_states: Sequence[Tensor] = (),
+) -> None:
+    """Write a checkpoint whole or not at all.
+
+    Parameters
+    ----------
+    run : dict
+        Configuration, texture and data facts of the run (JSON).
+    optimiser : Optimizer, optional
+        With it the checkpoint can be resumed; without, it holds the weights alone.
+    random_states : sequence of Tensor
+        Torch's, one a process.
+    """
+    tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
+    if optimiser is not None:
+        for index, state in optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser.{index}.{name}": value for name, value in state.items()}
+    tensors |= {f"random.{rank}": state for rank, state in enumerate(random_states)}
+    metadata = {
+        "format": FORMAT,
+        "progress": json.dumps(asdict(progress)),
+        "run": json.dumps(run, sort_keys=True),
+    }
+    contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    with replacing(path) as temporary:
+        save_file(contiguous, temporary, metadata)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint as read from its file."""
+
+    tensors: dict[str, Tensor]
+    progress: Progress
+    run: dict[str, Any]
+
+    @classmethod
+    def read(cls, path: Path) -> Checkpoint:
+        """Read a checkpoint.
+
+        Raises
+        ------
+        InputError
+            If the file is missing, damaged or not a checkpoint of singcli.
+        """
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata = file.metadata() or {}
+                if metadata.get("format") != FORMAT:
+                    raise InputError(
+                        f"{path}: not a singcli checkpoint", "use the RUN folder that train wrote"
+                    )
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except FileNotFoundError as error:
+            raise InputError(f"{path}: no such file", "train first: singcli train") from error
+        except (SafetensorError, OSError) as error:
+            raise InputError(f"{path}: the checkpoint is damaged ({error})") from error
+        return cls(
+            tensors=tensors,
+            progress=Progress(**json.loads(metadata["progress"])),
+            run=json.loads(metadata["run"]),
+        )
+
+    def restore_network(self, network: PointerNetwork) -> None:
+        """Load the weights."""
+        network.load_state_dict(self._part("network."))
+
+    def restore_optimiser(self, optimiser: torch.optim.Optimizer) -> None:
+        """Load the optimiser's moments."""
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, value in self._part("optimiser.").items():
+            index, key = name.split(".", 1)
+            state.setdefault(int(index), {})[key] = value
+        optimiser.load_state_dict(optimiser.state_dict() | {"state": state})
+
+    @property
+    def random_states(self) -> list[Tensor]:
+        """The random states of the run's processes, in the order of their ranks."""
+        named = self._part("random.")
+        return [named[str(rank)] for rank in range(len(named))]
+
+    def _part(self, prefix: str) -> dict[str, Tensor]:
+        return {n[len(prefix) :]: v for n, v in self.tensors.items() if n.startswith(prefix)}

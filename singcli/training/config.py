@@ -1,0 +1,94 @@
+"""The training configuration: one TOML, validated before anything is loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from singcli.model.contract import NetworkSizes
+from singcli.structure.alignment import CONTEXT_TEMPERATURE, CONTINUATION_BONUS
+from singcli.toml_tables import read_toml, table_from_toml
+
+Width = Annotated[int, Field(ge=8, le=4096)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class NetworkConfig(_Table):
+    """`[network]`: widths of the layers."""
+
+    lstm: Width = 384
+    roll: Width = 128
+    draft: Width = 128
+    bar: Width = 64
+    hidden: Width = 320
+    duration: Width = 128
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
+
+    @property
+    def sizes(self) -> NetworkSizes:
+        """The widths without the dropout."""
+        return NetworkSizes(**self.model_dump(exclude={"dropout"}))
+
+
+class DataConfig(_Table):
+    """`[data]`: what the network is shown of each song."""
+
+    share_none: Share = 0.1
+    """Songs shown without any SSM."""
+    share_form: Share = 0.45
+    """Labelled songs shown with an SSM made from their sections; the rest sees the music's own."""
+    share_cropped: Share = 0.5
+    """Songs that begin at a later section instead of at their beginning."""
+    length_jitter_bars: Annotated[float, Field(ge=0, le=1000)] = 4.0
+    """Standard deviation of the noise on the lengths by which songs are brought together."""
+    context_temperature: Annotated[float, Field(gt=0, le=10)] = CONTEXT_TEMPERATURE
+    continuation_bonus: Annotated[float, Field(ge=0, le=10)] = CONTINUATION_BONUS
+
+
+class OptimiserConfig(_Table):
+    """`[optimiser]`: AdamW with warm-up and a cosine down to `final_share` of the rate."""
+
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 2e-3
+    final_share: Share = 0.01
+    warmup_updates: Annotated[int, Field(ge=0)] = 200
+    weight_decay: Annotated[float, Field(ge=0, le=10)] = 0.02
+    clip_norm: Annotated[float, Field(gt=0)] = 5.0
+
+
+class RunConfig(_Table):
+    """`[run]`: length of the run and of its pieces."""
+
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 40
+    batch_songs: Annotated[int, Field(ge=1, le=4096)] = 16
+    chunk_steps: Annotated[int, Field(ge=4, le=100_000)] = 128
+    full_validation_epochs: Annotated[int, Field(ge=1)] = 5
+    """Epochs between validations under all kinds of SSM; the music's own is used every time."""
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class TrainConfig(_Table):
+    """A training configuration in full."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)] = "pointer"
+    network: NetworkConfig = NetworkConfig()
+    data: DataConfig = DataConfig()
+    optimiser: OptimiserConfig = OptimiserConfig()
+    run: RunConfig = RunConfig()
+
+
+def read_config(path: Path) -> TrainConfig:
+    """Read a training configuration; keys that are not given have their defaults.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is not TOML or holds an unknown key or an impossible value; names
+        file, key, value and what is allowed.
+    """
+    return table_from_toml(read_toml(path), TrainConfig, source=str(path))

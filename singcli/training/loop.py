@@ -1,0 +1,453 @@
+"""The training loop: variable batches, chunked back-propagation, validation, checkpoints, resume."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from singcli.dataset import Dataset
+from singcli.errors import InputError
+from singcli.model.contract import SSM_KINDS, SsmKind
+from singcli.music.score import STEPS_PER_BEAT
+from singcli.structure.texture import DEFAULT_TEXTURE, Texture, fit_texture
+from singcli.training.batches import Batch
+from singcli.training.checkpoint import Checkpoint, Progress, write_checkpoint
+from singcli.training.config import TrainConfig
+from singcli.training.examples import Draw, TrainingSong, epoch_draws, example_from_draw
+from singcli.training.loss import State, chunk_loss
+from singcli.training.networks import PointerNetwork
+from singcli.training.workers import Workers
+
+LAST, BEST, LOG = "last.safetensors", "best.safetensors", "log.jsonl"
+CHECKPOINT_SECONDS = 180.0
+LOG_SECONDS = 30.0
+TEXTURE_LAGS = 65  # beats: 16 bars of 4/4, where the grain is strong
+VALIDATION_CHUNK_STEPS = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A moment of a run, for progress displays; `nats` is the recent training loss per step."""
+
+    epoch: int
+    epochs: int
+    share: float
+    nats: float
+    steps_per_second: float
+    seconds_left: float
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """How a call of `train` ended: `finished` is False where time or the user stopped it."""
+
+    finished: bool
+    progress: Progress
+
+
+class Trainer:
+    """One run in one folder.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        From `singcli prepare`.
+    config : TrainConfig
+    run_dir : Path
+        Made if it is missing.
+    device : torch.device
+    workers : Workers
+        With which this process shares its batches.
+    resume : bool
+        Go on from the folder's last checkpoint, with the same configuration and data.
+    on_status : callable
+        Called about once a second with a `Status`.
+
+    Raises
+    ------
+    InputError
+        If the folder already holds a run that is not resumed, or one of another configuration.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        config: TrainConfig,
+        run_dir: Path,
+        *,
+        device: torch.device,
+        workers: Workers = Workers(),  # noqa: B008  # frozen
+        resume: bool = False,
+        on_status: Callable[[Status], None] = lambda status: None,
+    ) -> None:
+        self.config, self.run_dir, self.device, self.workers = config, run_dir, device, workers
+        self.on_status = on_status
+        checkpoint = self._find_checkpoint(resume)
+        self.songs = [TrainingSong.from_song(song) for song in dataset.songs("train")]
+        self.validation = [TrainingSong.from_song(song) for song in dataset.songs("validation")]
+        if len(self.songs) < workers.size or not self.validation:
+            raise InputError(
+                f"{dataset.path}: {len(self.songs)} training and {len(self.validation)} "
+                f"validation songs, at least {workers.size} and 1 are needed",
+                "prepare more songs, or another --validation-fraction",
+            )
+        self.texture = _common_texture(self.songs)
+        self.run = {
+            "config": config.model_dump(),
+            "texture": asdict(self.texture),
+            "data": {
+                "fingerprint": _fingerprint(dataset),
+                "licences": dict(dataset.licences),
+                "training_songs": len(self.songs),
+                "validation_songs": len(self.validation),
+            },
+        }
+        torch.manual_seed(config.run.seed)
+        self.network = PointerNetwork(config.network.sizes, config.network.dropout).to(device)
+        self.optimiser = torch.optim.AdamW(
+            self.network.parameters(),
+            lr=config.optimiser.learning_rate,
+            weight_decay=config.optimiser.weight_decay,
+            fused=device.type in ("cpu", "cuda"),
+        )
+        self.progress = Progress()
+        if checkpoint is not None:
+            self._restore(checkpoint)
+        else:
+            torch.manual_seed(config.run.seed + 1 + workers.rank)  # every process its own dropout
+        self.started = time.monotonic() - self.progress.seconds
+        self.saved = time.monotonic()
+
+    def _find_checkpoint(self, resume: bool) -> Checkpoint | None:  # noqa: FBT001
+        last = self.run_dir / LAST
+        if resume:
+            return Checkpoint.read(last)
+        if last.exists():
+            raise InputError(
+                f"{self.run_dir}: already holds a run", "add --resume, or choose another --out"
+            )
+        self.run_dir.mkdir(parents=True, exist_ok=True)
+        return None
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        for key in ("config", "data"):
+            if checkpoint.run[key] != json.loads(json.dumps(self.run[key])):
+                raise InputError(
+                    f"{self.run_dir}: the run was started with other {key}",
+                    "resume with the --config and --data of the start, or choose another --out",
+                )
+        checkpoint.restore_network(self.network)
+        checkpoint.restore_optimiser(self.optimiser)
+        torch.set_rng_state(self._random_state(checkpoint))
+        self.progress = checkpoint.progress
+
+    def _random_state(self, checkpoint: Checkpoint) -> Tensor:
+        states = checkpoint.random_states
+        if len(states) != self.workers.size:
+            raise InputError(
+                f"--processes {self.workers.size}: the run was started with {len(states)}",
+                f"resume with --processes {len(states)}",
+            )
+        return states[self.workers.rank]
+
+    def train(self, *, max_minutes: float | None = None) -> RunResult:
+        """Train to the end of the configuration, or for `max_minutes`, or until Ctrl-C.
+
+        Whatever ends it, `last.safetensors` holds the state at the end of a whole batch.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            After saving.
+        """
+        deadline = None if max_minutes is None else time.monotonic() + 60 * max_minutes
+        self._log("start", run=self.run, progress=asdict(self.progress))
+        with _held_interrupt() as interrupted:
+
+            def should_stop() -> bool:
+                late = deadline is not None and time.monotonic() > deadline
+                return self.workers.sum(late or bool(interrupted))[0] > 0
+
+            while self.progress.epoch < self.config.run.epochs:
+                if not self._train_epoch(should_stop):
+                    self._save_last()
+                    if interrupted:
+                        raise KeyboardInterrupt
+                    return RunResult(finished=False, progress=self.progress)
+                self._end_epoch()
+        return RunResult(finished=True, progress=self.progress)
+
+    def _train_epoch(self, should_stop: Callable[[], bool]) -> bool:
+        """Train the rest of the current epoch; return False where it was cut short."""
+        run = self.config.run
+        draws = epoch_draws(
+            self.songs,
+            self.config.data,
+            batch_songs=run.batch_songs,
+            seed=run.seed,
+            epoch=self.progress.epoch,
+        )
+        self.network.train()
+        meter = _Meter()
+        for index in range(self.progress.batch, len(draws)):
+            if should_stop():
+                return False
+            share = (self.progress.epoch + index / len(draws)) / run.epochs
+            self._train_batch(self._batch(self.songs, draws[index], self.workers), share=share, meter=meter)
+            self.progress.batch = index + 1
+            self._report(meter, len(draws))
+            if self._checkpoint_is_due():
+                self._save_last()
+        self.progress.epoch += 1
+        self.progress.batch = 0
+        return True
+
+    def _train_batch(self, batch: Batch, *, share: float, meter: _Meter) -> None:
+        state: State | None = None
+        for chunk in batch.chunks(self.config.run.chunk_steps, self.device):
+            for group in self.optimiser.param_groups:
+                group["lr"] = self._learning_rate(share)
+            with _mixed_precision(self.device):
+                loss, state = chunk_loss(self.network, chunk, state)
+            state = (state[0].detach(), state[1].detach())
+            nats = loss.pitch + loss.duration
+            n_steps, total = self.workers.sum(chunk.n_steps, float(nats.detach()))
+            if n_steps < self.config.run.chunk_steps:
+                continue  # the tail of one long song is no fair sample of a batch
+            self.optimiser.zero_grad(set_to_none=True)
+            (nats / n_steps).backward()
+            self.workers.sum_gradients(self.network)
+            nn.utils.clip_grad_norm_(
+                self.network.parameters(), self.config.optimiser.clip_norm
+            )
+            self.optimiser.step()
+            self.progress.updates += 1
+            meter.add(total, n_steps)
+
+    def _learning_rate(self, share: float) -> float:
+        """Warm up by updates, then fall along half a cosine over the whole run."""
+        optimiser = self.config.optimiser
+        warm = min(1.0, (self.progress.updates + 1) / max(1, optimiser.warmup_updates))
+        low = optimiser.final_share
+        fall = low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
+        return optimiser.learning_rate * warm * fall
+
+    def _batch(
+        self, songs: Sequence[TrainingSong], draws: Sequence[Draw], workers: Workers
+    ) -> Batch:
+        """Build a worker's share of a batch, as long as the whole batch."""
+        examples = [
+            example_from_draw(
+                songs[draw.song],
+                draw,
+                self.texture,
+                context_temperature=self.config.data.context_temperature,
+                bonus=self.config.data.continuation_bonus,
+            )
+            for draw in draws[workers.rank :: workers.size]
+        ]
+        longest = max(
+            songs[d.song].score.n_beats - int(songs[d.song].score.bar_beats[d.first_bar])
+            for d in draws
+        )
+        return Batch.from_examples(examples, n_steps=longest * STEPS_PER_BEAT)
+
+    def _end_epoch(self) -> None:
+        every = self.config.run.full_validation_epochs
+        full = self.progress.epoch % every == 0 or self.progress.epoch == self.config.run.epochs
+        figures = {kind: self.validate(kind) for kind in (SSM_KINDS if full else ("music",))}
+        self.progress.figures = figures
+        nats = figures["music"]["nats_per_step"]
+        self._log("epoch", epoch=self.progress.epoch, updates=self.progress.updates, validation=figures)
+        if self.progress.best is None or nats < self.progress.best:
+            self.progress.best = nats
+            if self.workers.leads:
+                write_checkpoint(self.run_dir / BEST, self.network, self.progress, self.run)
+        self._save_last()
+
+    @torch.no_grad()
+    def validate(self, kind: SsmKind) -> dict[str, float]:
+        """Return the likelihood of the validation songs under one kind of SSM.
+
+        Returns
+        -------
+        dict
+            nats_per_step, and its parts pitch (with STOP) and duration; nats_per_note.
+        """
+        self.network.eval()
+        order = sorted(range(len(self.validation)), key=lambda i: self.validation[i].score.n_beats)
+        order = [i for i in order if kind != "form" or self.validation[i].repeats]
+        pitch = duration = 0.0
+        steps = notes = 0.0
+        size = self.config.run.batch_songs
+        mine = range(self.workers.rank * size, len(order), self.workers.size * size)
+        for start in mine:
+            draws = [Draw(song=i, kind=kind) for i in order[start : start + size]]
+            batch = self._batch(self.validation, draws, Workers())
+            state: State | None = None
+            for chunk in batch.chunks(VALIDATION_CHUNK_STEPS, self.device):
+                loss, state = chunk_loss(self.network, chunk, state)
+                pitch, duration = pitch + float(loss.pitch), duration + float(loss.duration)
+                steps, notes = steps + chunk.n_steps, notes + chunk.n_notes
+        pitch, duration, steps, notes = self.workers.sum(pitch, duration, steps, notes)
+        return {
+            "nats_per_step": (pitch + duration) / max(steps, 1),
+            "pitch": pitch / max(steps, 1),
+            "duration": duration / max(steps, 1),
+            "nats_per_note": (pitch + duration) / max(notes, 1),
+            "songs": len(order),
+        }
+
+    def _report(self, meter: _Meter, n_batches: int) -> None:
+        now = time.monotonic()
+        if not self.workers.leads:
+            return
+        self.progress.seconds = now - self.started
+        share = (self.progress.epoch + self.progress.batch / n_batches) / self.config.run.epochs
+        left = self.progress.seconds * (1 - share) / max(share, 1e-9)
+        self.on_status(
+            Status(
+                epoch=self.progress.epoch + 1,
+                epochs=self.config.run.epochs,
+                share=share,
+                nats=meter.nats,
+                steps_per_second=meter.steps_per_second,
+                seconds_left=left,
+            )
+        )
+        if now - meter.logged > LOG_SECONDS:
+            meter.logged = now
+            self._log(
+                "training",
+                epoch=self.progress.epoch + 1,
+                updates=self.progress.updates,
+                nats_per_step=meter.nats,
+                steps_per_second=meter.steps_per_second,
+                learning_rate=self.optimiser.param_groups[0]["lr"],
+            )
+
+    def _checkpoint_is_due(self) -> bool:
+        late = self.workers.leads and time.monotonic() - self.saved > CHECKPOINT_SECONDS
+        return self.workers.sum(late)[0] > 0
+
+    def _save_last(self) -> None:
+        self.saved = time.monotonic()
+        self.progress.seconds = self.saved - self.started
+        random_states = self.workers.gather(torch.get_rng_state())
+        if self.workers.leads:
+            write_checkpoint(
+                self.run_dir / LAST,
+                self.network,
+                self.progress,
+                self.run,
+                optimiser=self.optimiser,
+                random_states=random_states,
+            )
+
+    def _log(self, event: str, **fields: Any) -> None:
+        if not self.workers.leads:
+            return
+        line = {"event": event, "seconds": round(time.monotonic() - self.started, 1)} | fields
+        with (self.run_dir / LOG).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+class _Meter:
+    """Running loss and speed of an epoch, and when it was last logged."""
+
+    def __init__(self) -> None:
+        self.started = self.logged = time.monotonic()
+        self.total = 0.0
+        self.steps = 0
+
+    def add(self, nats: float, steps: int) -> None:
+        self.total += nats
+        self.steps += steps
+
+    @property
+    def nats(self) -> float:
+        return self.total / max(self.steps, 1)
+
+    @property
+    def steps_per_second(self) -> float:
+        return self.steps / max(time.monotonic() - self.started, 1e-9)
+
+
+def _common_texture(songs: Sequence[TrainingSong]) -> Texture:
+    """Fit the texture to the songs in the commonest meter (all bars of one length)."""
+    by_meter: dict[int, list[TrainingSong]] = {}
+    for song in songs:
+        lengths = set((song.score.bar_beats[1:] - song.score.bar_beats[:-1]).tolist())
+        if len(lengths) == 1:
+            by_meter.setdefault(lengths.pop(), []).append(song)
+    if not by_meter:
+        return DEFAULT_TEXTURE
+    beats_per_bar, group = max(by_meter.items(), key=lambda item: len(item[1]))
+    return fit_texture([song.ssm for song in group], beats_per_bar, TEXTURE_LAGS)
+
+
+def _fingerprint(dataset: Dataset) -> str:
+    """Hash what the songs and their splits are."""
+    rows = [(entry.id, entry.fingerprint, entry.split) for entry in dataset.entries]
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
+def _mixed_precision(device: torch.device) -> AbstractContextManager[Any]:
+    """Compute in bfloat16 on CUDA; elsewhere in float32."""
+    if device.type == "cuda":
+        return torch.autocast("cuda", dtype=torch.bfloat16)
+    return nullcontext()
+
+
+@contextmanager
+def _held_interrupt() -> Iterator[list[int]]:
+    """Collect the first Ctrl-C or termination instead of raising it; a second one raises."""
+    caught: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield caught
+        return
+
+    def hold(number: int, _frame: object) -> None:
+        if caught:
+            raise KeyboardInterrupt
+        caught.append(number)
+
+    before = {number: signal.signal(number, hold) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def device_from_name(name: str) -> torch.device:
+    """Return the device called auto, cpu, cuda or mps.
+
+    Raises
+    ------
+    InputError
+        If this machine does not have it.
+    """
+    present = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        return torch.device(next(device for device, here in present.items() if here))
+    if not present.get(name, False):
+        here = ", ".join(device for device, is_here in present.items() if is_here)
+        raise InputError(f"--device {name}: not on this machine", f"choose auto or one of: {here}")
+    return torch.device(name)

@@ -1,0 +1,74 @@
+"""Likelihood of the notes of a chunk, in nats."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from singcli.model.contract import N_NOTE_TOKENS, STOP
+from singcli.training.batches import Chunk, DecisionTensors
+from singcli.training.networks import PointerNetwork, copy_log_probs
+
+State = tuple[Tensor, Tensor]
+
+
+class ChunkLoss(NamedTuple):
+    """Sums over a chunk: nats of the pitches and STOPs, and of the durations."""
+
+    pitch: Tensor
+    duration: Tensor
+
+
+def chunk_loss(
+    network: PointerNetwork, chunk: Chunk, state: State | None
+) -> tuple[ChunkLoss, State]:
+    """Run a chunk from `state` on.
+
+    Returns
+    -------
+    loss : ChunkLoss
+    state : pair of Tensor, shape = (1, N, lstm)
+        After the chunk, still attached to its graph.
+    """
+    features, token_bias, state = network.step(chunk.inputs, state)
+    where = chunk.decisions
+    at = where.row * features.shape[1] + where.step
+    features = _rows(features, at)
+    logits, gate = network.note.pitch_logits(
+        features,
+        _rows(token_bias, at),
+        notes_so_far(network, where),
+        where.last,
+        _rows(chunk.inputs.draft[..., :N_NOTE_TOKENS], at),
+        chunk.inputs.lead.flatten()[at],
+    )
+    pitch = -copy_log_probs(logits.float(), gate.float(), where.copied, where.token).sum()
+    notes = torch.nonzero(where.token != STOP).squeeze(-1)
+    duration_logits = network.note.duration_logits(
+        _rows(features, notes), where.token[notes], where.draft_duration[notes]
+    )
+    duration = functional.cross_entropy(
+        duration_logits.float(), where.duration[notes], reduction="sum"
+    )
+    return ChunkLoss(pitch, duration), state
+
+
+def notes_so_far(network: PointerNetwork, where: DecisionTensors) -> Tensor:
+    """Sum the embeddings of the notes chosen before each decision of the same step.
+
+    Returns
+    -------
+    Tensor, shape = (M, hidden)
+    """
+    embedded = network.note.chosen(where.token) * (where.token != STOP).unsqueeze(-1)
+    before = torch.cumsum(embedded, 0) - embedded
+    first_of_step = torch.arange(len(where.index), device=where.index.device) - where.index
+    return before - _rows(before, first_of_step)
+
+
+def _rows(values: Tensor, at: Tensor) -> Tensor:
+    """Gather rows of (..., n) as an embedding, whose backward pass is the fastest that torch has."""
+    return functional.embedding(at, values.reshape(-1, values.shape[-1]))

@@ -1,0 +1,89 @@
+"""The plain function behind `singcli train`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from singcli.dataset import Dataset
+from singcli.errors import InputError
+from singcli.training.config import TrainConfig, read_config
+from singcli.training.loop import RunResult, Status, Trainer, device_from_name
+from singcli.training.workers import Workers, crew
+
+
+def train(
+    data: Path,
+    config_path: Path,
+    out: Path,
+    *,
+    device: str = "auto",
+    processes: int | None = None,
+    max_minutes: float | None = None,
+    resume: bool = False,
+    seed: int | None = None,
+    on_status: Callable[[Status], None] = lambda status: None,
+) -> RunResult:
+    """Train the pointer network on a prepared dataset.
+
+    Parameters
+    ----------
+    data : Path
+        Written by `prepare`.
+    config_path : Path
+        A TOML with the tables of `TrainConfig`.
+    out : Path
+        The run's folder: `last.safetensors`, `best.safetensors`, `log.jsonl`.
+    device : {"auto", "cpu", "cuda", "mps"}
+    processes : int > 0, optional
+        Processes that share each batch; by default the number of cores on a CPU, at most 8, and
+        1 elsewhere. A resumed run keeps the number it started with.
+    max_minutes : float > 0, optional
+        Stop after the batch in which this time has passed.
+    seed : int >= 0, optional
+        In place of the configuration's.
+
+    Raises
+    ------
+    InputError
+        If configuration, data or folder cannot be used; nothing has been written then.
+    KeyboardInterrupt
+        After saving, if the user or the system asks to stop.
+    """
+    config = read_config(config_path)
+    if seed is not None:
+        config = config.model_copy(update={"run": config.run.model_copy(update={"seed": seed})})
+    chosen = device_from_name(device)
+    if processes is None:
+        processes = min(os.cpu_count() or 1, 8) if chosen.type == "cpu" else 1
+    if processes > 1 and chosen.type != "cpu":
+        raise InputError(f"--processes {processes}: only the CPU is shared, found {chosen.type}")
+    Dataset.open(data)  # fail here and not in the followers
+    with crew(processes, _work, (data, config, out, chosen.type, resume, max_minutes)) as workers:
+        return _work(
+            workers, data, config, out, chosen.type, resume, max_minutes, on_status=on_status
+        )
+
+
+def _work(
+    workers: Workers,
+    data: Path,
+    config: TrainConfig,
+    out: Path,
+    device: str,
+    resume: bool,  # noqa: FBT001
+    max_minutes: float | None,
+    *,
+    on_status: Callable[[Status], None] = lambda status: None,
+) -> RunResult:
+    trainer = Trainer(
+        Dataset.open(data),
+        config,
+        out,
+        device=device_from_name(device),
+        workers=workers,
+        resume=resume,
+        on_status=on_status,
+    )
+    return trainer.train(max_minutes=max_minutes)

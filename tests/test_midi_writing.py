@@ -1,0 +1,192 @@
+"""The MIDI writer, read back by two independent libraries."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import struct
+
+import mido
+import numpy as np
+import pytest
+import symusic
+from hypothesis import given
+from hypothesis import strategies as st
+
+from singcli.errors import InputError
+from singcli.music.key import TONIC_NAMES, Key
+from singcli.music.midi_writing import midi_from_score
+from singcli.music.score import MAX_PITCH, MIN_PITCH, Score, regular_bars
+
+KEYS = [Key(tonic, mode) for tonic in range(12) for mode in ("major", "minor")]
+
+
+def score_of(notes, *, bar_beats, tempo_bpm=120.0, key=None) -> Score:
+    columns = np.array(notes, np.int64).reshape(-1, 5).T
+    return Score.from_notes(*columns, bar_beats=bar_beats, tempo_bpm=tempo_bpm, key=key)
+
+
+def read_tracks(content: bytes) -> list[list[tuple[int, mido.Message]]]:
+    """Tracks as (absolute tick, message) lists."""
+    tracks = []
+    for track in mido.MidiFile(file=io.BytesIO(content), charset="utf-8").tracks:
+        ticks = np.cumsum([message.time for message in track]).tolist()
+        tracks.append(list(zip(ticks, track, strict=True)))
+    return tracks
+
+
+def of_type(track, kind: str) -> list[tuple[int, mido.Message]]:
+    return [(tick, message) for tick, message in track if message.type == kind]
+
+
+def test_one_note_is_written_byte_for_byte_as_the_standard_says():
+    score = score_of([(4, 0, 60, 2, 100)], bar_beats=[0, 4], key=Key.parse("D minor"))
+    conductor = (
+        b"\x00\xff\x03\x01x"  # name
+        b"\x00\xff\x51\x03\x07\xa1\x20"  # 500,000 microseconds
+        b"\x00\xff\x58\x04\x04\x02\x18\x08"  # 4/4
+        b"\x00\xff\x59\x02\xff\x01"  # one flat, minor
+        b"\x8f\x00\xff\x2f\x00"  # 1,920 ticks later
+    )
+    lead = (
+        b"\x00\xff\x03\x04Lead\x00\xc0\x00"
+        b"\x83\x60\x90\x3c\x64"  # 480 ticks, note on
+        b"\x81\x70\x80\x3c\x40"  # 240 ticks, note off
+        b"\x89\x30\xff\x2f\x00"  # 1,200 ticks
+    )
+    accompaniment = b"\x00\xff\x03\x0dAccompaniment\x00\xc1\x00\x8f\x00\xff\x2f\x00"
+    expected = b"MThd" + struct.pack(">LHHH", 6, 1, 3, 480)
+    for track in (conductor, lead, accompaniment):
+        expected += b"MTrk" + struct.pack(">L", len(track)) + track
+    assert midi_from_score(score, title="x") == expected
+
+
+def test_conductor_voices_and_markers_are_where_a_sequencer_looks_for_them(aaba_score):
+    sections = [("A", 0, 2), ("A", 2, 2), ("B", 4, 2), ("A'", 6, 2)]
+    content = midi_from_score(aaba_score, sections=sections, title="Song", programs=(73, 24))
+    header = mido.MidiFile(file=io.BytesIO(content))
+    assert (header.type, header.ticks_per_beat) == (1, 480)
+    conductor, lead, accompaniment = read_tracks(content)
+    assert [m.name for _, m in of_type(conductor, "track_name")] == ["Song"]
+    assert [(t, m.tempo) for t, m in of_type(conductor, "set_tempo")] == [(0, 500_000)]
+    assert [(t, m.key) for t, m in of_type(conductor, "key_signature")] == [(0, "C")]
+    assert [(t, m.text) for t, m in of_type(conductor, "marker")] == [
+        (0, "A"),
+        (3840, "A"),
+        (7680, "B"),
+        (11520, "A'"),
+    ]
+    for channel, (track, name, program) in enumerate(
+        [(lead, "Lead", 73), (accompaniment, "Accompaniment", 24)]
+    ):
+        assert [m.name for _, m in of_type(track, "track_name")] == [name]
+        assert [(t, m.program) for t, m in of_type(track, "program_change")] == [(0, program)]
+        assert {m.channel for _, m in track if not m.is_meta} == {channel}
+
+
+def test_every_track_ends_with_the_last_bar_however_early_its_notes_do():
+    score = score_of([(0, 0, 60, 1, 80)], bar_beats=regular_bars(5, 3))
+    assert [track[-1][0] for track in read_tracks(midi_from_score(score))] == [15 * 480] * 3
+
+
+def test_a_repeated_note_is_released_before_it_is_struck_again():
+    score = score_of([(0, 0, 60, 4, 80), (4, 0, 60, 4, 81)], bar_beats=[0, 4])
+    _, lead, _ = read_tracks(midi_from_score(score))
+    played = [(t, m.type) for t, m in lead if m.type.startswith("note")]
+    assert played == [(0, "note_on"), (480, "note_off"), (480, "note_on"), (960, "note_off")]
+
+
+def test_an_empty_score_keeps_its_length_and_its_tracks():
+    score = score_of([], bar_beats=regular_bars(2, 4))
+    tracks = read_tracks(midi_from_score(score))
+    assert [track[-1][0] for track in tracks] == [3840] * 3
+
+
+def test_a_meter_is_written_once_where_the_bars_keep_their_length():
+    conductor, *_ = read_tracks(
+        midi_from_score(score_of([], bar_beats=regular_bars(4, 3)), meter="6/8")
+    )
+    (signature,) = of_type(conductor, "time_signature")
+    assert (signature[0], signature[1].numerator, signature[1].denominator) == (0, 6, 8)
+    assert signature[1].clocks_per_click == 36
+
+
+def test_a_bar_of_another_length_has_its_own_meter_and_the_next_one_returns():
+    bar_beats = [0, 3, 6, 8, 11]
+    conductor, *_ = read_tracks(midi_from_score(score_of([], bar_beats=bar_beats), meter="6/8"))
+    assert [
+        (tick // 480, m.numerator, m.denominator)
+        for tick, m in of_type(conductor, "time_signature")
+    ] == [(0, 6, 8), (6, 2, 4), (8, 6, 8)]
+
+
+@pytest.mark.parametrize("key", KEYS, ids=str)
+def test_every_key_has_the_signature_of_its_scale(key):
+    score = score_of([], bar_beats=[0, 4], key=key)
+    (signature,) = symusic.Score.from_midi(midi_from_score(score)).key_signatures
+    assert signature.tonality == (key.mode == "minor")
+    sharps = signature.key  # each sharp moves the major tonic up a fifth
+    major_tonic = key.tonic if key.mode == "major" else key.tonic + 3
+    assert (7 * sharps - major_tonic) % 12 == 0
+    assert abs(sharps) <= 6
+    assert str(key).split()[0] in TONIC_NAMES
+
+
+def test_the_recipe_travels_as_a_text_event_and_foreign_letters_survive(aaba_score):
+    recipe = json.dumps({"form": "A8 B8", "title": "été"})
+    content = midi_from_score(
+        aaba_score, sections=[("Réfrain", 0, 4)], title="Zmęczenie", recipe_text=recipe
+    )
+    conductor, *_ = read_tracks(content)
+    assert [m.text for _, m in of_type(conductor, "text")] == [recipe]
+    assert of_type(conductor, "track_name")[0][1].name == "Zmęczenie"
+    assert [m.text for m in symusic.Score.from_midi(content).markers] == ["Réfrain"]
+
+
+def test_the_same_score_gives_the_same_bytes(aaba_score):
+    assert midi_from_score(aaba_score) == midi_from_score(aaba_score)
+
+
+@pytest.mark.parametrize("section", [("A", -1, 2), ("A", 7, 2), ("A", 0, 0)])
+def test_a_section_outside_the_score_is_refused(aaba_score, section):
+    with pytest.raises(InputError, match="section 'A' = bars"):
+        midi_from_score(aaba_score, sections=[section])
+
+
+@pytest.mark.parametrize("tempo", [0.0, -10.0, 3.5, 2e8, float("nan"), float("inf")])
+def test_a_tempo_that_midi_cannot_hold_is_refused(aaba_score, tempo):
+    with pytest.raises(InputError, match="tempo = "):
+        midi_from_score(dataclasses.replace(aaba_score, tempo_bpm=tempo))
+
+
+def test_a_bar_longer_than_a_time_signature_can_say_is_refused():
+    with pytest.raises(InputError, match="bar 0 has 256 beats"):
+        midi_from_score(score_of([], bar_beats=[0, 256]))
+
+
+notes_on_grid = st.lists(
+    st.tuples(
+        st.integers(0, 63),
+        st.integers(0, 1),
+        st.integers(MIN_PITCH, MAX_PITCH),
+        st.integers(1, 64),
+        st.integers(1, 127),
+    ),
+    max_size=40,
+)
+
+
+@given(notes=notes_on_grid, microseconds=st.integers(200_000, 2_000_000))
+def test_notes_and_tempo_come_back_as_they_were_written(notes, microseconds):
+    score = score_of(notes, bar_beats=regular_bars(4, 4), tempo_bpm=60e6 / microseconds)
+    read = symusic.Score.from_midi(midi_from_score(score))
+    assert [tempo.mspq for tempo in read.tempos] == [microseconds]
+    columns = (score.voice, score.step * 120, score.duration * 120, score.pitch, score.velocity)
+    written = sorted(zip(*columns, strict=True))
+    names = ["Lead", "Accompaniment"]
+    assert written == sorted(
+        (names.index(track.name), note.time, note.duration, note.pitch, note.velocity)
+        for track in read.tracks
+        for note in track.notes
+    )
