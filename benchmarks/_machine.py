@@ -7,11 +7,15 @@ import json
 import os
 import platform
 import statistics
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from singcli.errors import SingError
+
 Cell = str | float | int | None
+Row = list[Cell]
 
 
 def machine_line(*packages: str) -> str:
@@ -83,3 +87,11 @@ def split_arguments(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """Split a command line at the first `--`: what follows is passed on to singcli."""
     at = list(words).index("--") if "--" in words else len(words)
     return list(words[:at]), list(words[at + 1 :])
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a script; what a user can act on ends it with one line instead of a traceback."""
+    try:
+        main()
+    except SingError as error:
+        sys.exit(f"error: {error}" + (f"; {error.remedy}" if error.remedy else ""))

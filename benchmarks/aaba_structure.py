@@ -22,10 +22,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from _machine import machine_line, markdown_table, split_arguments, write_json
+from _machine import Row, machine_line, markdown_table, run, split_arguments, write_json
 
 from singcli.dataset import Dataset, Song
-from singcli.metrics.guards import GUARDS, GuardReport, measure_guards, random_excerpt
+from singcli.metrics.guards import (
+    GUARDS,
+    GuardReport,
+    mean_guards,
+    measure_guards,
+    random_excerpt,
+)
 from singcli.metrics.report import SpanBars, StructureReport, measure_structure
 from singcli.metrics.structure import (
     bar_overlap_map,
@@ -115,29 +121,23 @@ def real_excerpts(
     return [excerpt for excerpt in drawn if excerpt is not None]
 
 
-def known(values: Iterable[float | None]) -> list[float]:
-    """Leave out what could not be measured."""
-    return [float(value) for value in values if value is not None]
-
-
 def mean(values: Iterable[float | None]) -> float | None:
     """Average what could be measured; None if nothing could."""
-    found = known(values)
+    found = [value for value in values if value is not None]
     return statistics.fmean(found) if found else None
 
 
-def structure_row(name: str, reports: Sequence[StructureReport]) -> list[str | float | None]:
+def structure_row(name: str, reports: Sequence[StructureReport]) -> Row:
     """Return one row of the table of structure."""
     return [name, len(reports), *(mean(getattr(r, f) for r in reports) for f in FIGURES)]
 
 
-def guard_rows(
-    generated: Sequence[GuardReport], real: Sequence[GuardReport]
-) -> list[list[str | float | None]]:
+def guard_rows(generated: Sequence[GuardReport], real: Sequence[GuardReport]) -> list[Row]:
     """Return a row per guard: generated, real, their ratio, and whether a target holds."""
-    rows: list[list[str | float | None]] = []
+    rows: list[Row] = []
+    our_means, their_means = mean_guards(generated), mean_guards(real)
     for name in GUARDS:
-        ours, theirs = (mean(getattr(r, name) for r in reports) for reports in (generated, real))
+        ours, theirs = our_means[name], their_means[name]
         if ours is None or theirs is None:
             continue
         ratio = ours / theirs if theirs else None
@@ -222,11 +222,11 @@ def main() -> None:
         f"{form.name}: {len(seeds)} seeds from {seeds.start}; options: {' '.join(options) or '-'}"
     )
     print(f"Real: {len(songs)} validation songs, {len(excerpts)} excerpts of {form.n_bars} bars\n")
-    rows = [
+    overlaps = [mean(same for same, _ in human), mean(different for _, different in human)]
+    rows: list[Row] = [
         structure_row("default", [m.structure for m in default]),
         *(structure_row(f"strictness {s:g}", [m.structure for m in ladder[s]]) for s in ladder),
-        ["real, human labels", len(human), mean(s for s, _ in human), mean(d for _, d in human)]
-        + [None] * 4,
+        ["real, human labels", len(human), *overlaps, None, None, None, None],
         structure_row("real, as if of this form", chance),
     ]
     print(markdown_table(["songs", "n", *FIGURES], rows))
@@ -256,4 +256,4 @@ def _plain(measured: Measured) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from _machine import (
+    Row,
     machine_line,
     markdown_table,
+    run,
     split_arguments,
     summary,
     verdict,
@@ -96,7 +98,7 @@ def main() -> None:
     seconds = {name: summary([r.seconds for r in of_name]) for name, of_name in runs.items()}
     peak = {name: max(r.peak_mb for r in of_name) for name, of_name in runs.items()}
     base = seconds[IMPORTS]["median"]
-    rows = [
+    rows: list[Row] = [
         [name, s["median"], s["min"], s["max"], s["median"] / base, peak[name]]
         for name, s in seconds.items()
     ]
@@ -116,4 +118,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -14,27 +14,24 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from _machine import split_arguments
+from _machine import run, split_arguments
 
 from singcli.dataset import Dataset, Song
 from singcli.metrics.guards import random_excerpt_start
 from singcli.metrics.structure import structure_correlation
-from singcli.music.score import LEAD, MAX_PITCH, MIN_PITCH, STEPS_PER_BEAT, Score
+from singcli.music.score import Score
+from singcli.plotting import draw_score, draw_ssm
 from singcli.preparation.scores import score_from_midi
 from singcli.structure.form import Form, ssm_from_form
 from singcli.structure.preset import read_preset
 from singcli.structure.section import Span
 from singcli.structure.ssm import ssm_from_score
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-LEAD_COLOUR, ACCOMPANIMENT_COLOUR = "#c0392b", "#2c6fbb"
-ROW_INCHES, COLUMN_INCHES, DPI = 1.9, 13.0, 80
-SSM_INCHES = 2.6
+ROW_INCHES, COLUMN_INCHES, DPI = 2.3, 13.0, 80
+SSM_INCHES = 3.0
 SSM_COLUMNS = 5
 
 
@@ -87,48 +84,24 @@ def spans_within(song: Song, start: int, n_bars: int) -> list[Span]:
     return spans
 
 
-def draw_roll(axes: Axes, picture: Picture, n_steps: int) -> None:
-    """Draw one piece: notes as bars, `n_steps` wide."""
-    from matplotlib.collections import PolyCollection
-
-    score = picture.score
-    left, bottom = score.step.astype(float), score.pitch - 0.5
-    right, top = left + score.duration - 0.15, bottom + 0.95
-    corners = np.array([[left, bottom], [right, bottom], [right, top], [left, top]])
-    colours = np.where(score.voice == LEAD, LEAD_COLOUR, ACCOMPANIMENT_COLOUR)
-    back_first = np.argsort(score.voice == LEAD, kind="stable")
-    axes.add_collection(
-        PolyCollection(
-            list(corners.transpose(2, 0, 1)[back_first]),
-            facecolors=list(colours[back_first]),
-            linewidths=0,
-        )
-    )
-    bar_steps = score.bar_beats * STEPS_PER_BEAT
-    for step in bar_steps:
-        axes.axvline(step, color="0.85", linewidth=0.6, zorder=0)
-    for label, start, _ in picture.spans:
-        axes.axvline(bar_steps[start], color="0.3", linewidth=1.2, zorder=0)
-        axes.text(bar_steps[start] + 2, MAX_PITCH - 3, label, fontsize=11, va="top", weight="bold")
-    axes.set(xlim=(0, n_steps), ylim=(MIN_PITCH + 6, MAX_PITCH - 2), xticks=[])
-    axes.set_yticks(range(36, MAX_PITCH, 12), [f"C{octave}" for octave in range(2, 8)], fontsize=7)
-    axes.set_title(picture.title, fontsize=8, loc="left", pad=2)
-
-
 def draw_gallery(left: Sequence[Picture], right: Sequence[Picture], out: Path) -> None:
     """Write the picture of the rolls."""
     from matplotlib.figure import Figure
 
     n_rows = max(len(left), len(right))
-    n_steps = max(picture.score.n_steps for picture in (*left, *right))
+    scores = [picture.score for picture in (*left, *right)]
+    n_beats = max(score.n_beats for score in scores)
+    low = min(score.pitch.min(initial=60) for score in scores) - 2
+    high = max(score.pitch.max(initial=72) for score in scores) + 2
     figure = Figure(figsize=(2 * COLUMN_INCHES, n_rows * ROW_INCHES), layout="constrained")
     grid = figure.subplots(n_rows, 2, squeeze=False)
-    for column, pictures in enumerate((left, right)):
-        for row in range(n_rows):
-            if row < len(pictures):
-                draw_roll(grid[row, column], pictures[row], n_steps)
-            else:
-                grid[row, column].set_axis_off()
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for column, pictures in zip(grid.T, (left, right), strict=True):
+        for axes, picture in zip(column, pictures, strict=False):
+            axes.set_axis_on()
+            draw_score(axes, picture.score, picture.spans)
+            axes.set(xlim=(0, n_beats), ylim=(low, high), xlabel=picture.title, ylabel="")
     figure.savefig(out, dpi=DPI)
 
 
@@ -139,21 +112,22 @@ def draw_matrices(
     from matplotlib.figure import Figure
 
     wanted = ssm_from_form(form)
-    panels = [("wanted", wanted)]
-    for picture in generated:
+    plans = [("wanted", wanted, form.bar_beats, form.section_bars)]
+    for picture in (*generated, *real):
         ssm = ssm_from_score(picture.score)
-        n = min(len(ssm), len(wanted))
-        r = structure_correlation(wanted[:n, :n], ssm[:n, :n])
-        panels.append((f"{picture.title}, r {r:.2f}", ssm))
-    panels += [(picture.title, ssm_from_score(picture.score)) for picture in real]
-    n_rows = -(-len(panels) // SSM_COLUMNS)
+        title = picture.title
+        if len(plans) <= len(generated):
+            n = min(len(ssm), len(wanted))
+            title += f", r {structure_correlation(wanted[:n, :n], ssm[:n, :n]):.2f}"
+        plans.append((title, ssm, picture.score.bar_beats, list(picture.spans)))
+    n_rows = -(-len(plans) // SSM_COLUMNS)
     figure = Figure(figsize=(SSM_COLUMNS * SSM_INCHES, n_rows * SSM_INCHES), layout="constrained")
     grid = figure.subplots(n_rows, SSM_COLUMNS, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
-    for axes, (title, ssm) in zip(grid.flat, panels, strict=False):
-        axes.imshow(ssm, vmin=0, vmax=1, cmap="magma", interpolation="nearest")
-        axes.set_title(title, fontsize=8)
+    for axes, (title, ssm, bar_beats, spans) in zip(grid.flat, plans, strict=False):
+        draw_ssm(axes, ssm, bar_beats, spans)
+        axes.set_title(title, fontsize="small", pad=18)
     figure.savefig(out, dpi=DPI)
 
 
@@ -188,4 +162,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -16,8 +16,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from _machine import (
+    Row,
     machine_line,
     markdown_table,
+    run,
     split_arguments,
     summary,
     verdict,
@@ -96,13 +98,14 @@ def main() -> None:
     print(f"pretty_midi: {len(sample)} of the same files, opened only, one process\n")
     header = ["what", "s for all", "min s", "max s", "files/s"]
     n = len(paths)
-    rows = [
-        ["singcli prepare", seconds["median"], seconds["min"], seconds["max"]],
-        ["pretty_midi, opening only", plain * n, None, None],
+    median = seconds["median"]
+    rows: list[Row] = [
+        ["singcli prepare", median, seconds["min"], seconds["max"], n / median],
+        ["pretty_midi, opening only", plain * n, None, None, 1 / plain],
     ]
-    print(markdown_table(header, [[*row, n / row[1]] for row in rows]))
-    print(f"\npretty_midi takes {plain * n / seconds['median']:.1f} times as long as prepare")
-    verdicts = [verdict(f"prepare of {n} files", seconds["median"], LIMIT_S, " s")]
+    print(markdown_table(header, rows))
+    print(f"\npretty_midi takes {plain * n / median:.1f} times as long as prepare")
+    verdicts = [verdict(f"prepare of {n} files", median, LIMIT_S, " s")]
     print(*verdicts, sep="\n")
     write_json(
         arguments.json,
@@ -118,4 +121,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

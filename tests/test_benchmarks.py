@@ -1,17 +1,26 @@
 """The scripts under benchmarks/: they start, explain themselves, and compute what they say."""
 
+import dataclasses
 import importlib
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from singcli.dataset import SectionSpan, Song
 from singcli.metrics.guards import GUARDS, measure_guards
+from singcli.metrics.report import measure_structure
+from singcli.model.contract import NOTE_OUTPUTS, STEP_OUTPUTS, NetworkSizes
 from singcli.music.key import Key
+from singcli.music.midi_writing import midi_from_score
 from singcli.music.score import LEAD, Score, regular_bars
+from singcli.recipe import Recipe, UsedFile, write_recipe
+from singcli.structure.form import Form
+from singcli.structure.section import Section
 
 FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("[!_]*.py"))
@@ -140,3 +149,105 @@ class TestAabaStructure:
         assert rows["notes_per_step"] == [0.25, 0.25, 1.0, "reached"]
         assert rows["mean_polyphony"][-1] == ""
         assert rows["empty_steps"] == [0.0, 0.0, None, "reached"]  # no ratio to nothing
+
+    def test_finished_files_are_measured_in_the_key_that_was_asked_for(self, load, monkeypatch):
+        script = load("aaba_structure")
+        a, b = [72, 74, 76, 77], [65, 62, 60, 59]
+        score = song_score(32, lambda bar: [p + 2 + bar % 8 for p in (b if 16 <= bar < 24 else a)])
+
+        def generate(preset, seeds, folder, options):
+            path = folder / "song.mid"
+            path.write_bytes(midi_from_score(score))
+            used = UsedFile("m.onnx", "")
+            write_recipe(path.with_suffix(".json"), Recipe(used, 1, {}, {"key": "B minor"}))
+            assert (preset, list(seeds), options) == ("aaba", [1], ["--strictness", "1"])
+            return [path]
+
+        monkeypatch.setattr(script, "generate", generate)
+        (measured,) = script.measure_songs("aaba", range(1, 2), ["--strictness", "1"])
+        assert measured.structure.same_label == 1
+        assert measured.structure.r_bars > 0.9
+        assert measured.structure.n_bars == 32
+        outside = ~Key(11, "minor").scale[score.pitch % 12]
+        assert measured.guards.out_of_key == pytest.approx(outside.mean())
+
+    def test_verdicts_on_each_target(self, load):
+        script = load("aaba_structure")
+
+        def songs(same):
+            score = song_score(8, lambda bar: [60 + bar] * 4)
+            form = Form((Section("A", 4), Section("A", 4)))
+            report = dataclasses.replace(
+                measure_structure(score, form), same_label=same, different_label=0.02, r_bars=0.8
+            )
+            return [script.Measured(report, measure_guards(score))]
+
+        good = script.verdicts(songs(0.6), {0.0: songs(0.3), 1.0: songs(0.98)})
+        assert [line.split(":")[0] for line in good] == ["reached"] * 5
+        bad = script.verdicts(songs(0.8), {0.0: songs(0.5), 0.5: songs(0.4), 1.0: songs(0.9)})
+        assert [line.split(":")[0] for line in bad] == [
+            "MISSED",
+            "reached",
+            "reached",
+            "MISSED",
+            "MISSED",
+        ]
+
+
+class TestGallery:
+    def test_sections_are_cut_to_the_excerpt(self, load):
+        spans = (SectionSpan("i", 0, 4, False), SectionSpan("a", 4, 8, True))
+        song = Song("x", "validation", song_score(16, lambda _: [60] * 4), spans)
+        cut = load("gallery").spans_within
+        assert cut(song, 2, 6) == [("i", 0, 2), ("A", 2, 4)]
+        assert cut(song, 13, 2) == []
+
+    def test_draws_as_many_real_songs_as_asked_of_those_that_are_long_enough(self, load):
+        songs = [
+            Song(str(n), "validation", song_score(n, lambda _: [60] * 4), ()) for n in (3, 8, 9, 20)
+        ]
+        pictures = load("gallery").real_pictures(songs, 8, 2, seed=0)
+        assert len(pictures) == 2
+        assert {picture.score.n_bars for picture in pictures} == {8}
+        assert len(load("gallery").real_pictures(songs, 8, 10, seed=0)) == 3
+
+    def test_writes_both_pictures(self, load, tmp_path):
+        gallery = load("gallery")
+        form = Form((Section("A", 2), Section("A", 2)))
+        score = song_score(4, lambda bar: [60 + bar % 2] * 4)
+        generated = [gallery.Picture("song", score, form.section_bars)]
+        real = [gallery.Picture("real", song_score(4, lambda bar: [60 + bar] * 4), ())] * 2
+        gallery.draw_gallery(generated, real, tmp_path / "rolls.png")
+        gallery.draw_matrices(form, generated, real, tmp_path / "matrices.png")
+        for path in tmp_path.iterdir():
+            assert path.read_bytes().startswith(b"\x89PNG")
+
+
+class FakeModel:
+    """Takes and returns tensors of the contract's names; counts its calls."""
+
+    def __init__(self):
+        self.card = SimpleNamespace(sizes=NetworkSizes(lstm=4, hidden=4, duration=4))
+        self.calls = Counter()
+        self.hidden_seen = []
+
+    def step(self, inputs):
+        self.calls["step"] += 1
+        self.hidden_seen.append(float(inputs["hidden"].mean()))
+        outputs = dict.fromkeys(STEP_OUTPUTS, np.zeros(1, np.float32))
+        return outputs | {"next_hidden": inputs["hidden"] + 1}
+
+    def note(self, inputs):
+        self.calls["note"] += len(inputs["chosen"]) > 0
+        return dict.fromkeys(NOTE_OUTPUTS, np.zeros(1, np.float32))
+
+
+class TestStepsPerSecond:
+    def test_feeds_the_state_back_and_decides_as_often_as_asked(self, load):
+        model = FakeModel()
+        script = load("steps_per_second")
+        seconds = script.seconds_per_step(model, batch=2, decisions=3, n_steps=5)
+        n_steps = script.WARM_UP_STEPS + 5
+        assert seconds > 0
+        assert model.calls == {"step": n_steps, "note": 3 * n_steps}
+        assert model.hidden_seen == list(range(n_steps))

@@ -142,8 +142,7 @@ def test_help_of_every_command_ends_with_two_examples_or_more(capsys, name, flag
 def test_every_example_is_a_command_that_the_parser_accepts(name):
     module = sys.modules[f"singcli.cli.{name}"]
     group = typer.main.get_command(build_app(rich_help=False))
-    for purpose, line in module.EXAMPLES:
-        assert purpose[0].isupper(), purpose
+    for _, line in module.EXAMPLES:
         for part in line.split(" && "):
             program, command_name, *arguments = shlex.split(part)
             assert program == "singcli"

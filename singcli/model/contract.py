@@ -23,6 +23,7 @@ from singcli.music.score import LEAD, MIN_PITCH, N_PITCHES, N_VOICES, STEPS_PER_
 from singcli.structure.texture import Texture
 
 CONTRACT_VERSION = 1
+CARD_KEY = "singcli"  # of the card in the file's metadata
 
 N_NOTE_TOKENS = N_VOICES * N_PITCHES
 STOP = N_NOTE_TOKENS
@@ -84,6 +85,58 @@ class NetworkSizes:
     bar: int = 64
     hidden: int = 320
     duration: int = 128
+
+
+def step_inputs(n: int, sizes: NetworkSizes) -> dict[str, npt.NDArray[Any]]:
+    """Return the blank inputs of the step part, (n, ...), in order.
+
+    `previous` onsets of the step before; `carried` notes held over into this step; `draft` and
+    `next_draft` onsets, then sounding notes, of the source of this step and of the next one;
+    `bar_ago` onsets a bar before this step, then before the next one; `context` soft chroma of the
+    source; `place` one-hots of `PLACE_SIZES`; `grade` similarity to the source, and 1 where the
+    draft has an onset; `lead` and `lead_age` as `features.last_lead`; `hidden`, `cell` the state.
+    """
+    floats = {
+        "previous": N_NOTE_TOKENS,
+        "carried": N_NOTE_TOKENS,
+        "draft": 2 * N_NOTE_TOKENS,
+        "next_draft": 2 * N_NOTE_TOKENS,
+        "bar_ago": 2 * N_NOTE_TOKENS,
+        "context": N_CONTEXT,
+        "place": N_PLACE,
+        "grade": 2,
+    }
+    inputs: dict[str, npt.NDArray[Any]] = {k: np.zeros((n, w), np.float32) for k, w in floats.items()}
+    inputs["lead"] = np.full(n, NO_LEAD, np.int64)
+    inputs["lead_age"] = np.zeros((n, 1), np.float32)
+    inputs["hidden"] = np.zeros((n, sizes.lstm), np.float32)
+    inputs["cell"] = np.zeros((n, sizes.lstm), np.float32)
+    return inputs
+
+
+STEP_OUTPUTS = ("step_features", "step_token_bias", "next_hidden", "next_cell")
+
+
+def note_inputs(n: int, sizes: NetworkSizes) -> dict[str, npt.NDArray[Any]]:
+    """Return the blank inputs of the note part, (n, ...), in order.
+
+    `features`, `token_bias` from the step part; `chosen` the sum over the step's notes but the
+    last, from `next_chosen` (zeros at first); `last_token` (`START` at first); `draft_onsets` in
+    token order; `last_lead` pitch before this step; `draft_duration` class of the last token in
+    the draft.
+    """
+    return {
+        "features": np.zeros((n, sizes.hidden + sizes.duration), np.float32),
+        "token_bias": np.zeros((n, N_NOTE_TOKENS), np.float32),
+        "chosen": np.zeros((n, sizes.hidden), np.float32),
+        "last_token": np.full(n, START, np.int64),
+        "draft_onsets": np.zeros((n, N_NOTE_TOKENS), np.float32),
+        "last_lead": np.full(n, NO_LEAD, np.int64),
+        "draft_duration": np.full(n, NO_DURATION, np.int64),
+    }
+
+
+NOTE_OUTPUTS = ("logits", "gate", "next_chosen", "duration_logits")
 
 
 @dataclass(frozen=True, slots=True)

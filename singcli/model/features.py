@@ -144,6 +144,22 @@ def source_steps(source_beat: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
     return np.where(first >= 0, first + place, -1)
 
 
+def roll_from_tokens(roll: Roll) -> Roll:
+    """Bring columns in token order back into voices and pitches.
+
+    Parameters
+    ----------
+    roll : np.ndarray, shape=(..., 176), bool
+
+    Returns
+    -------
+    np.ndarray, shape=(..., N_VOICES, N_PITCHES), bool
+    """
+    voices = roll.reshape(*roll.shape[:-1], N_VOICES, N_PITCHES).copy()
+    voices[..., LEAD, :] = voices[..., LEAD, ::-1]  # the lead's tokens fall in pitch
+    return voices
+
+
 def token_chroma(sounding: Roll) -> Floats:
     """Return the chroma of both voices of a roll in token order.
 
@@ -152,9 +168,7 @@ def token_chroma(sounding: Roll) -> Floats:
     np.ndarray, shape=(..., 24), float32
         The lead's twelve pitch classes, then the accompaniment's.
     """
-    voices = sounding.reshape(*sounding.shape[:-1], N_VOICES, N_PITCHES).copy()
-    voices[..., LEAD, :] = voices[..., LEAD, ::-1]  # the lead's tokens fall in pitch
-    return chroma(voices).reshape(*sounding.shape[:-1], N_VOICES * 12)
+    return chroma(roll_from_tokens(sounding)).reshape(*sounding.shape[:-1], N_VOICES * 12)
 
 
 def soft_context(weights: Floats, sounding: Roll) -> Floats:

@@ -26,7 +26,7 @@ from types import TracebackType
 from typing import Self
 
 from singcli.errors import InputError
-from singcli.preparation.annotations import SIDE_FILES
+from singcli.preparation.pop909 import SIDE_FILES
 
 MIDI_SUFFIXES = frozenset({".mid", ".midi", ".kar"})
 ZIP_SUFFIX = ".zip"

@@ -13,18 +13,20 @@ from singcli.dataset import Entry
 from singcli.errors import InputError
 from singcli.music.score import VOICE_NAMES
 from singcli.music.voices import VoiceRules
-from singcli.preparation.scores import Beats, Limits, prepared_score
+from singcli.preparation.limits import Limits
+from singcli.preparation.scores import Beats, prepared_score
 from singcli.preparation.sources import Skipped
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the content of a song's file depends on, beside its source; fields as in `prepare`."""
+    """What the content of a song's file depends on, beside its source; see `prepared_score`."""
 
-    beats: Beats
     rules: VoiceRules
+    beats: Beats
+    pickups: bool
+    sections: bool
     limits: Limits
-    with_sections: bool
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as a JSON object."""
@@ -59,10 +61,11 @@ def make_song(task: Task, *, out: Path, settings: Settings) -> Entry | Skipped:
             task.content,
             task.side_files,
             source=task.source,
-            beats=settings.beats,
             rules=settings.rules,
+            beats=settings.beats,
+            pickups=settings.pickups,
+            sections=settings.sections,
             limits=settings.limits,
-            with_sections=settings.with_sections,
         )
     except InputError as error:
         return Skipped(task.source, reason(error, task.source))

@@ -52,6 +52,7 @@ __all__ = [
     "Section",
     "Span",
     "beats_from_meter",
+    "quarters_of_meter",
     "repeats_of_form",
     "ssm_from_form",
     "wanted_bar_map",
@@ -159,14 +160,19 @@ def beats_from_meter(meter: str) -> int:
     InputError
         If the text is not a meter, or its bar not 1 to 12 whole quarter notes.
     """
-    match = _METER.fullmatch(meter)
-    quarters = 4 * int(match[1]) / int(match[2]) if match else 0.0
-    if not 1 <= quarters <= _LONGEST_BAR_BEATS or quarters != int(quarters):
+    quarters = quarters_of_meter(meter)
+    if quarters not in range(1, _LONGEST_BAR_BEATS + 1):
         raise InputError(
             f"meter = {meter!r}, allowed: bars of 1 to {_LONGEST_BAR_BEATS} whole quarter notes, "
             f"such as {', '.join(METERS)}"
         )
     return int(quarters)
+
+
+def quarters_of_meter(meter: str) -> float:
+    """Return the quarter notes in a bar, 4.5 for "9/8"; 0 if the text is not a meter."""
+    match = _METER.fullmatch(meter)
+    return 4 * int(match[1]) / int(match[2]) if match else 0.0
 
 
 def wanted_bar_map(form: Form) -> npt.NDArray[np.float32]:

@@ -7,14 +7,11 @@ together by `singcli.structure.form`.
 
 from __future__ import annotations
 
-import re
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ConfigDict, Field
 
 from singcli.errors import InputError, nearest_names
 from singcli.files import write_text
@@ -35,12 +32,9 @@ from singcli.structure.section import (
     Phrase,
     Section,
 )
+from singcli.toml_tables import read_toml, table_from_toml
 
 SUFFIX = ".toml"
-MAX_BYTES = 1_000_000
-
-_LINE = re.compile(r"\(at line (\d+), column (\d+)\)|\(at end of document\)")
-_KEY = re.compile(r"\s*([A-Za-z0-9_.\"'-]+)\s*=")
 
 _NAME_PATTERN = r'^[^./\\:*?"<>|\x00-\x1f][^/\\:*?"<>|\x00-\x1f]{0,63}$'  # it becomes a file name
 _ALLOWED = {
@@ -129,14 +123,7 @@ def read_preset(name_or_path: str) -> Form:
         not a preset.
     """
     path = preset_path(name_or_path)
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    if len(content) > MAX_BYTES:
-        raise InputError(f"{path}: larger than {MAX_BYTES // 1000} kB, not a preset")
-    return form_from_toml(content, source=str(path), name=path.stem)
+    return form_from_toml(read_toml(path), source=str(path), name=path.stem)
 
 
 def form_from_toml(content: bytes, *, source: str, name: str) -> Form:
@@ -156,13 +143,7 @@ def form_from_toml(content: bytes, *, source: str, name: str) -> Form:
     InputError
         As `read_preset`.
     """
-    values = _values_from_toml(content, source)
-    try:
-        table = _PresetTable.model_validate(values)
-    except ValidationError as error:
-        # A misspelt key is also a missing one: the misspelling is the better thing to tell.
-        unknown_first = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
-        raise InputError(*_complaint(unknown_first[0], source)) from error
+    table = table_from_toml(content, _PresetTable, source=source, allowed=_ALLOWED)
     try:
         return _form_from_table(table, name)
     except InputError as error:
@@ -192,30 +173,6 @@ def _part_values(part: Section | Phrase) -> dict[str, Any]:
     return values
 
 
-def _values_from_toml(content: bytes, source: str) -> dict[str, Any]:
-    try:
-        text = content.decode()
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise InputError(f"{source}, line {line}: not UTF-8 text") from error
-    try:
-        return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise InputError(_toml_complaint(str(error), text, source)) from error
-
-
-def _toml_complaint(message: str, text: str, source: str) -> str:
-    """Say file, line, key and what is wrong, from tomllib's message."""
-    lines = text.splitlines() or [""]
-    match = _LINE.search(message)
-    number = int(match[1]) if match and match[1] else len(lines)
-    reason = _LINE.sub("", message).strip()
-    key = _KEY.match(lines[min(number, len(lines)) - 1])
-    column = f", column {match[2]}" if match and match[2] else ""
-    at_key = f", key {key[1]}" if key else ""
-    return f"{source}, line {number}{column}{at_key}: broken TOML ({reason})"
-
-
 def _form_from_table(table: _PresetTable, name: str) -> Form:
     return Form(
         sections=tuple(
@@ -239,33 +196,3 @@ def _form_from_table(table: _PresetTable, name: str) -> Form:
 
 def _similarity_from_table(table: dict[str, dict[str, float]]) -> dict[tuple[str, str], float]:
     return {(one, other): value for one, row in table.items() for other, value in row.items()}
-
-
-def _complaint(details: ErrorDetails, source: str) -> tuple[str, str | None]:
-    """Return message and remedy: file, key path, value found, what is allowed."""
-    location = [part for part in details["loc"] if part != "[key]"]
-    where = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in location).lstrip(".")
-    if details["type"] == "extra_forbidden":
-        known = _known_keys(location)
-        near = nearest_names(str(location[-1]), known, limit=1)
-        hint = f"did you mean {near[0]}?" if near else None
-        return f"{source}: unknown key {where}, allowed: {', '.join(known)}", hint
-    if details["type"] == "missing":
-        return f"{source}: {where} is missing", None
-    return f"{source}: {where} = {_shown(details['input'])}, allowed: {_allowed(location)}", None
-
-
-def _allowed(location: list[int | str]) -> str:
-    keys = [part for part in location if isinstance(part, str)]
-    return _ALLOWED["similarity" if "similarity" in keys else keys[-1]]
-
-
-def _known_keys(location: list[int | str]) -> list[str]:
-    tables: dict[str, type[_Table]] = {"sections": _SectionTable, "phrases": _PhraseTable}
-    parents = [part for part in location[:-1] if isinstance(part, str)]
-    return list(tables.get(parents[-1] if parents else "", _PresetTable).model_fields)
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "..."

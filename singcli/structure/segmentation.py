@@ -28,16 +28,20 @@ the search for the best description.
 
 from __future__ import annotations
 
-from itertools import pairwise
+from collections.abc import Mapping, Sequence
+from itertools import combinations, pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-from singcli.structure.section import Span
+from singcli.music.key import Key
+from singcli.structure.form import DEFAULT_VARIATION, Form, quarters_of_meter
+from singcli.structure.section import Section, Span
 
 Vector = npt.NDArray[np.float64]
 
 LONGEST_SECTION_BARS = 32
+LISTED_SIMILARITY = 0.6
 HALFWAY = 0.5  # between background and identity: from here on two bars count as the same
 
 REPETITION_WEIGHT = 5.0  # per bar
@@ -103,6 +107,74 @@ def span_similarity(bars: Vector, one: tuple[int, int], other: tuple[int, int]) 
     """
     bar = np.arange(min(one[1], other[1]))
     return float(bars[one[0] + bar, other[0] + bar].mean())
+
+
+def form_from_sections(
+    ssm: npt.NDArray[np.float32],
+    bar_beats: npt.NDArray[np.int32],
+    sections: Sequence[Span],
+    *,
+    tempo_bpm: float,
+    meter: str,
+    key: Key | None,
+    name: str,
+) -> Form:
+    """Describe sections found in a piece as a form: how much repeats vary, which labels are alike.
+
+    Parameters
+    ----------
+    ssm, bar_beats
+        As in `sections_from_ssm`.
+    sections : sequence of Span
+    tempo_bpm : float
+    meter : str
+        Taken if its bars are as long as most bars of the piece, else quarters of that number.
+    key : Key, optional
+        C major where it is not known.
+    name : str
+
+    Returns
+    -------
+    Form
+        All bars are of the most frequent length. A section's variation is 1 - its similarity to
+        the first of its label; different labels are listed from a similarity of
+        `LISTED_SIMILARITY` on. Values are rounded to two digits.
+
+    Raises
+    ------
+    InputError
+        If the piece is longer, faster or slower than a form may be.
+    """
+    bars = bar_ssm(ssm, bar_beats)
+    beats_per_bar = int(np.bincount(np.diff(bar_beats)).argmax())
+    first = {span.label: span for span in reversed(sections)}
+    return Form(
+        sections=tuple(
+            Section(span.label, span.n_bars, _variation(bars, span, first[span.label]))
+            for span in sections
+        ),
+        beats_per_bar=beats_per_bar,
+        tempo_bpm=round(tempo_bpm, 2),
+        key=key or Key(0, "major"),
+        similarity=_listed_similarity(bars, first),
+        name=name,
+        meter=meter if quarters_of_meter(meter) == beats_per_bar else "",
+    )
+
+
+def _variation(bars: Vector, span: Span, theme: Span) -> float:
+    if span is theme:
+        return DEFAULT_VARIATION  # without effect
+    return round(1.0 - span_similarity(bars, span[1:], theme[1:]), 2)
+
+
+def _listed_similarity(bars: Vector, first: Mapping[str, Span]) -> dict[tuple[str, str], float]:
+    table = {}
+    for one, other in combinations(first, 2):
+        similarity = span_similarity(bars, first[one][1:], first[other][1:])
+        if similarity >= LISTED_SIMILARITY:
+            table[one, other] = round(similarity, 2)
+    return table
 
 
 def _same_above(bars: Vector) -> float:

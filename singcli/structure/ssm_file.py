@@ -30,7 +30,7 @@ from singcli.structure.section import Span
 
 FORMAT, VERSION = "singcli-ssm", 1
 SUFFIX = ".npz"
-MAX_BEATS = 8192  # a matrix of 256 MB: nothing that a piece of music needs
+MAX_BEATS = 6144  # the longest form: 512 bars of 12 quarters; the matrix has 150 MB
 
 SourceKind = Literal["midi", "preset", "form"]
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from singcli.dataset import Song
 from singcli.metrics.structure import bar_overlap_map
+from singcli.model.choice import next_token_table
 from singcli.model.contract import (
     MAX_NOTES_PER_STEP,
     N_CONTEXT,
@@ -279,19 +280,3 @@ def _decisions(
     from_draft = (token != STOP) & (source[step] >= 0)
     draft_duration[from_draft] = duration_map[source[step[from_draft]], token[from_draft]]
     return Decisions(step, index, token, last, copied, duration, draft_duration)
-
-
-def next_token_table(onsets: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """Return the first onset's token at or after each token, `STOP` where there is none.
-
-    Parameters
-    ----------
-    onsets : np.ndarray, shape=(n, 176), bool
-
-    Returns
-    -------
-    np.ndarray, shape=(n, 177), int64
-    """
-    table = np.full((len(onsets), N_NOTE_TOKENS + 1), STOP, np.int64)
-    table[:, :-1] = np.where(onsets, np.arange(N_NOTE_TOKENS), STOP)
-    return np.minimum.accumulate(table[:, ::-1], axis=1)[:, ::-1]

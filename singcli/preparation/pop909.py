@@ -1,4 +1,4 @@
-"""POP909's annotations: beats, keys, and human section labels aligned to the music.
+"""POP909's annotations: beats, keys, bars, and human section labels aligned to the music.
 
 Conventions
 -----------
@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from singcli.dataset import SectionSpan
 from singcli.errors import InputError
+from singcli.music.downbeats import downbeat_evidence
 from singcli.music.key import Key
 from singcli.music.score import STEPS_PER_BEAT
 
@@ -29,9 +30,13 @@ BEATS_FILE = "beat_midi.txt"
 KEY_FILE = "analyzed_key.txt"
 LABELS_FILE = "human_label1.txt"
 MELODY_FILE = "melody.txt"
+HUMAN_LABELS = frozenset({LABELS_FILE, MELODY_FILE})  # the labels, and what aligns them
 SIDE_FILES = (BEATS_FILE, KEY_FILE, LABELS_FILE, MELODY_FILE)
 
 MIN_ALIGNMENT = 0.6  # share of the labels' melody notes that must be found in the lead
+LATE_BARS = 4  # labels may end so many bars after the music
+MIN_COVERAGE = 0.8  # share of the music's bars that the labels must reach
+ANNOTATION_WEIGHT = 0.2  # of the annotated bar lines beside what is heard
 
 _LABELS = re.compile(r"(?:[A-Za-z][1-9]\d*)+")
 _LABEL = re.compile(r"([A-Za-z])(\d+)")
@@ -47,13 +52,13 @@ class BeatAnnotation:
         Strictly increasing, in seconds.
     beats_per_bar : int
         4, or 3 where the annotation groups the beats in threes.
-    first_downbeat : int
-        Number of the first beat that begins a bar, according to the annotation.
+    downbeat_share : np.ndarray, shape=(beats_per_bar,), float64
+        Share of the annotated bar lines at each beat modulo the length of a bar.
     """
 
     beat_s: npt.NDArray[np.float64]
     beats_per_bar: int
-    first_downbeat: int
+    downbeat_share: npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,24 +92,25 @@ class Alignment:
 
 
 def parse_beats(text: str, *, source: str) -> BeatAnnotation:
-    """Read `beat_midi.txt`: a line a beat with time, half-bar mark and bar mark.
+    """Read `beat_midi.txt`: a line a beat with time and two marks.
 
-    The second column marks every second beat of a bar of four (every beat of a bar of three that
-    begins a bar), the third every bar of four (every second bar of three).
+    In bars of four the first mark stands at every second beat and the second at every bar; in bars
+    of three the first stands at every bar and the second at every other.
 
     Raises
     ------
     InputError
         If the lines are not numbers, or fewer than two beats are in order.
     """
-    columns = _numbers(text, 3, source)
+    columns = _numbers(text, 3, f"{source}: {BEATS_FILE}")
     beat_s = columns[:, 0]
     if len(beat_s) < 2 or np.any(np.diff(beat_s) <= 0):
-        raise InputError(f"{source}: needs two beats at least, in increasing order of time")
+        raise InputError(f"{source}: {BEATS_FILE} needs two beats or more, in order of time")
     half, full = (np.flatnonzero(columns[:, c]) for c in (1, 2))
     triple = len(half) > 1 and int(np.median(np.diff(half))) == 3
-    marks = half if triple else full
-    return BeatAnnotation(beat_s, 3 if triple else 4, int(marks[0]) if len(marks) else 0)
+    marks, beats_per_bar = (half, 3) if triple else (full, 4)
+    counts = np.bincount(marks % beats_per_bar, minlength=beats_per_bar)
+    return BeatAnnotation(beat_s, beats_per_bar, counts / max(len(marks), 1))
 
 
 def parse_key(text: str) -> Key | None:
@@ -124,7 +130,7 @@ def parse_labels(text: str, *, source: str) -> tuple[LabelledSection, ...]:
     compact = "".join(text.split())
     if not _LABELS.fullmatch(compact):
         raise InputError(
-            f"{source}: section labels {compact[:40]!r}; allowed are letters, each with its number"
+            f"{source}: {LABELS_FILE} = {compact[:40]!r}; allowed are letters, each with its number"
             " of bars, such as i4A8B8"
         )
     return tuple(
@@ -141,7 +147,7 @@ def parse_melody(text: str, *, source: str) -> tuple[npt.NDArray[np.int64], npt.
     onset, pitch : np.ndarray, shape=(n_notes,), int64
         Rests left out; onsets in steps from the labels' bar 1.
     """
-    columns = _numbers(text, 2, source).astype(np.int64)
+    columns = _numbers(text, 2, f"{source}: {MELODY_FILE}").astype(np.int64)
     onset = np.cumsum(columns[:, 1]) - columns[:, 1]
     sounding = columns[:, 0] > 0
     return onset[sounding], columns[sounding, 0]
@@ -175,10 +181,33 @@ def align_melody(
     return Alignment(best + lowest, min(float(counts[best]) / len(reference_onset), 1.0))
 
 
+def first_downbeat(
+    beats: BeatAnnotation,
+    onset_step: npt.NDArray[np.int64],
+    end_step: npt.NDArray[np.int64],
+    pitch: npt.NDArray[np.integer],
+) -> int:
+    """Return the first beat that begins a bar, for songs whose labels do not tell.
+
+    The annotated bar lines are right for 77 % of the 705 songs where the aligned labels know
+    better; what is heard in the music for 88 %; both together for 90 %.
+    """
+    bar_steps = beats.beats_per_bar * STEPS_PER_BEAT
+    evidence = downbeat_evidence(onset_step, end_step, pitch, bar_steps=bar_steps)
+    on_beats = evidence[::STEPS_PER_BEAT]
+    return int(np.argmax(on_beats / on_beats.sum() + ANNOTATION_WEIGHT * beats.downbeat_share))
+
+
 def sections_on_bars(
     labels: tuple[LabelledSection, ...], *, first_bar: int, n_bars: int
 ) -> tuple[SectionSpan, ...]:
     """Lay the labels end to end from bar `first_bar` on and keep what lies inside the score.
+
+    Returns
+    -------
+    tuple of SectionSpan
+        () without labels, and if the labels are many more, or many fewer, bars than the score (typing errors in the
+        labels; songs annotated in bars of another length).
 
     Parameters
     ----------
@@ -187,18 +216,16 @@ def sections_on_bars(
     n_bars : int
         Bars of the score.
     """
+    if not labels:
+        return ()
+    ends = first_bar + np.cumsum([section.n_bars for section in labels])
+    if ends[-1] > n_bars + LATE_BARS or ends[-1] < n_bars * MIN_COVERAGE:
+        return ()
     spans = []
-    start = first_bar
-    for section in labels:
-        stop = start + section.n_bars
-        inside_start, inside_stop = max(start, 0), min(stop, n_bars)
-        if inside_stop > inside_start:
-            spans.append(
-                SectionSpan(
-                    section.label, inside_start, inside_stop - inside_start, section.melodic
-                )
-            )
-        start = stop
+    for section, end in zip(labels, ends, strict=True):
+        start, stop = max(int(end) - section.n_bars, 0), min(int(end), n_bars)
+        if stop > start:
+            spans.append(SectionSpan(section.label, start, stop - start, section.melodic))
     return tuple(spans)
 
 

@@ -1,0 +1,311 @@
+"""The structure of a MIDI file, a preset, a form string or an SSM file: the worker behind `ssm`.
+
+What a source is, in this order:
+
+1. by its suffix: `.mid`, `.midi`, `.kar` a MIDI file, `.toml` a preset, `.npz` an SSM file;
+2. the name of a bundled preset (a file of that name is meant by `./name`);
+3. any other existing file: a MIDI file if it begins like one;
+4. a form string.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from singcli.dataset import SectionSpan
+from singcli.errors import InputError, nearest_names
+from singcli.music.voice_files import read_voice_rules
+from singcli.preparation.limits import Limits
+from singcli.preparation.scores import DEFAULT_RULES, Beats, Reading, prepared_score
+from singcli.preparation.sources import MIDI_SUFFIXES, Source, SourceReader
+from singcli.structure.alignment import RepeatMap, repeat_map_from_ssm
+from singcli.structure.bar_copies import BarCopy, bar_copies
+from singcli.structure.form import Form, ssm_from_form
+from singcli.structure.form_string import form_from_string
+from singcli.structure.preset import (
+    form_from_toml,
+    is_preset_path,
+    preset_names,
+    preset_path,
+    write_preset,
+)
+from singcli.structure.section import Span
+from singcli.structure.segmentation import form_from_sections, sections_from_ssm
+from singcli.structure.ssm import WINDOW_BEATS, ssm_from_score
+from singcli.structure.ssm_file import MAX_BEATS, Provenance, Structure, read_ssm, write_ssm
+from singcli.structure.texture import DEFAULT_TEXTURE
+from singcli.toml_tables import read_toml
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """What `analyse` found and wrote."""
+
+    structure: Structure
+    copies: tuple[BarCopy, ...]
+    written: tuple[Path, ...]
+
+
+def analyse(
+    source: str,
+    *,
+    out: Path | None = None,
+    png: bool = False,
+    repeat_map: bool = False,
+    preset: Path | None = None,
+    overwrite: bool = False,
+    beats: Beats = "file",
+    rules: str = DEFAULT_RULES,
+) -> Analysis:
+    """Find the structure of a source and write it.
+
+    Parameters
+    ----------
+    source : str
+        See the header of the module.
+    out : Path, optional
+        The SSM file; by default named after the source, in the current folder. A source that is
+        an SSM file itself is not written again unless this is given.
+    png : bool
+        Draw the matrix, beside `out`.
+    repeat_map : bool
+        Draw the repeat map into the picture as well.
+    preset : Path, optional
+        Write the sections as a preset here.
+    overwrite : bool
+        Replace existing files.
+    beats, rules
+        How to read a MIDI file, see `score_from_midi`.
+
+    Raises
+    ------
+    InputError
+        If the source cannot be used, or an output not be written. Nothing has been written then.
+    """
+    is_ssm_file = source.lower().endswith(".npz")
+    npz = out or Path(f"{_stem(source)}.npz")
+    picture = [npz.with_suffix(".png")] if png else []
+    outputs = [
+        *([] if is_ssm_file and out is None else [npz]),
+        *picture,
+        *([preset] if preset else []),
+    ]
+    if npz.suffix != ".npz":
+        raise InputError(f"{npz}: an SSM file ends in .npz")
+    if preset is not None and preset.suffix != ".toml":
+        raise InputError(f"{preset}: a preset ends in .toml")
+    _validate_outputs(outputs, source, overwrite=overwrite)
+
+    structure, form = structure_from_source(source, beats=beats, rules=rules)
+    repeats = repeat_map_from_ssm(structure.ssm)
+    if preset is not None:
+        form = form or _form_from_structure(structure, name=preset.stem)
+    if npz in outputs:
+        write_ssm(structure, npz)
+    if png:
+        _write_picture(picture[0], structure, repeats if repeat_map else None)
+    if preset is not None and form is not None:
+        write_preset(form, preset)
+    copies = bar_copies(repeats, structure.bar_beats)
+    return Analysis(structure, tuple(copies), tuple(outputs))
+
+
+def structure_from_source(
+    source: str, *, beats: Beats = "file", rules: str = DEFAULT_RULES
+) -> tuple[Structure, Form | None]:
+    """Return the structure of a source, and its form if it is a preset or a form string.
+
+    Raises
+    ------
+    InputError
+        If the source is none of the things in the header of the module, or cannot be used.
+    """
+    suffix = Path(source).suffix.lower()
+    if suffix in MIDI_SUFFIXES:
+        return structure_from_midi(Path(source), beats=beats, rules=rules), None
+    if suffix == ".npz":
+        return read_ssm(Path(source)), None
+    if suffix == ".toml" or source in preset_names():
+        path = preset_path(source)
+        content = read_toml(path)
+        form = form_from_toml(content, source=str(path), name=path.stem)
+        return structure_from_form(form, "preset", name=path.name, content=content), form
+    if os.path.lexists(source):
+        if _begins_like_midi(Path(source)):
+            return structure_from_midi(Path(source), beats=beats, rules=rules), None
+        raise InputError(f"{source}: not a MIDI file, a preset (.toml) or an SSM file (.npz)")
+    form = _form_from_text(source)
+    return structure_from_form(form, "form", name=source, content=source.encode()), form
+
+
+def structure_from_form(form: Form, kind: Any, *, name: str, content: bytes) -> Structure:
+    """Return the structure that a form asks for, drawn as stripes over the default texture.
+
+    Parameters
+    ----------
+    form : Form
+    kind : {"preset", "form"}
+    name : str
+        Name of the source.
+    content : bytes
+        The source, for its hash.
+    """
+    settings = {"layout": "stripes", "texture": dataclasses.asdict(DEFAULT_TEXTURE)}
+    return Structure(
+        ssm=ssm_from_form(form),
+        bar_beats=form.bar_beats,
+        beat_s=_beat_times(form.n_beats, form.tempo_bpm),
+        sections=tuple(form.section_bars),
+        tempo_bpm=form.tempo_bpm,
+        meter=form.meter,
+        key=form.key,
+        provenance=Provenance(kind, name, _sha256(content), settings=settings),
+    )
+
+
+def structure_from_midi(
+    path: Path, *, beats: Beats = "file", rules: str = DEFAULT_RULES
+) -> Structure:
+    """Return the structure of a MIDI file, without its notes.
+
+    Sections are those of the annotation beside the file where `beats` is "annotation" and there
+    are some; else they are found (`sections_from_ssm`).
+
+    Raises
+    ------
+    InputError
+        As `score_from_midi`, and if the piece has more than `MAX_BEATS` beats.
+    """
+    reading = Reading(read_voice_rules(rules), beats, limits=Limits())
+    source = Source(path.stem, str(path), path.absolute(), None, path.absolute())
+    with SourceReader(reading.limits.max_bytes) as reader:
+        content = reader.read(source)
+        side_files = reader.side_files(source) if beats == "annotation" else {}
+        licence = reader.licence(source)
+    prepared = prepared_score(content, side_files, reading, source=str(path))
+    score = prepared.score
+    if score.n_beats > MAX_BEATS:
+        raise InputError(f"{path}: {score.n_beats} beats, allowed {MAX_BEATS}")
+    ssm = ssm_from_score(score)
+    given = _without_gaps(prepared.sections, score.n_bars)
+    settings = {
+        "features": "chroma of both voices, lead onsets, rhythm",
+        "window_beats": WINDOW_BEATS,
+        "beats": beats,
+        "rules": rules if not is_preset_path(rules) else Path(rules).name,
+        "sections": "annotated" if given else "found",
+    }
+    return Structure(
+        ssm=ssm,
+        bar_beats=score.bar_beats,
+        beat_s=_beat_times(score.n_beats, score.tempo_bpm),
+        sections=tuple(given or sections_from_ssm(ssm, score.bar_beats)),
+        tempo_bpm=score.tempo_bpm,
+        meter=prepared.meter,
+        key=score.key,
+        provenance=Provenance("midi", path.name, _sha256(content), licence or "", settings),
+    )
+
+
+def _begins_like_midi(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(4) == b"MThd"
+
+
+def _form_from_text(text: str) -> Form:
+    """Read a form string; a text that cannot have been meant as one is a name that nobody has."""
+    try:
+        return form_from_string(text)
+    except InputError as error:
+        if is_preset_path(text):
+            raise InputError(f"{text}: no such file") from error
+        if re.search(r"[\d\s:]", text) or text.isupper():
+            raise
+        names = preset_names()
+        near = nearest_names(text.lower(), names) or names
+        raise InputError(
+            f"{text!r} is not a file, a preset or a form",
+            f'did you mean {" or ".join(near)}? (a form has numbers: "A8 A8 B8 A8")',
+        ) from error
+
+
+def _form_from_structure(structure: Structure, *, name: str) -> Form:
+    return form_from_sections(
+        structure.ssm,
+        structure.bar_beats,
+        structure.sections,
+        tempo_bpm=structure.tempo_bpm,
+        meter=structure.meter,
+        key=structure.key,
+        name=name,
+    )
+
+
+def _without_gaps(sections: tuple[SectionSpan, ...], n_bars: int) -> list[Span]:
+    """Return annotated sections with the bars between and around them as sections of their own."""
+    if not sections:
+        return []
+    spans: list[Span] = []
+    bar, gaps = 0, 0
+    for section in (*sections, SectionSpan("", n_bars, 0, melodic=False)):
+        if section.start_bar > bar:
+            gaps += 1  # what nobody labelled is not the same music: every gap is of its own kind
+            spans.append(Span(f"unlabelled-{gaps}", bar, section.start_bar - bar))
+        if section.n_bars:
+            spans.append(Span(section.label, section.start_bar, section.n_bars))
+        bar = section.start_bar + section.n_bars
+    return spans
+
+
+def _validate_outputs(outputs: list[Path], source: str, *, overwrite: bool) -> None:
+    for path in outputs:
+        if not path.parent.is_dir():
+            raise InputError(f"{path}: there is no folder {path.parent}")
+        if not os.access(path.parent, os.W_OK):
+            raise InputError(f"{path}: the folder {path.parent} cannot be written")
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder")
+        if path.exists() and os.path.lexists(source) and path.samefile(source):
+            raise InputError(f"{path}: is the source itself", "choose another name")
+        if path.exists() and not overwrite:
+            raise InputError(f"{path}: already exists", "add --overwrite to replace it")
+
+
+def _write_picture(path: Path, structure: Structure, repeats: RepeatMap | None) -> None:
+    from singcli.plotting import write_ssm_png
+
+    write_ssm_png(
+        path,
+        structure.ssm,
+        structure.bar_beats,
+        structure.sections,
+        title=structure.provenance.name,
+        repeats=repeats,
+    )
+
+
+def _stem(source: str) -> str:
+    """Return a file name without suffix for what is found in a source."""
+    if Path(source).suffix.lower() in {".toml", ".npz", *MIDI_SUFFIXES}:
+        return Path(source).stem
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", source.replace("'", "_")).strip("-.")[:64] or "form"
+
+
+def _beat_times(n_beats: int, tempo_bpm: float) -> npt.NDArray[np.float64]:
+    """Return when beats begin at an even tempo, in seconds."""
+    return np.arange(n_beats, dtype=np.float64) * (60.0 / tempo_bpm)
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

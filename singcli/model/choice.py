@@ -1,0 +1,164 @@
+"""How one decision is drawn from the network's scores: copying, temperature, nucleus, given notes.
+
+Conventions
+-----------
+R rows (songs or candidates); probabilities are (R, n), rows sum to 1 unless said otherwise.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from singcli.model.contract import N_NOTE_TOKENS, N_TOKENS, NO_DURATION, STOP
+
+Floats = npt.NDArray[np.float32]
+Tokens = npt.NDArray[np.int64]
+
+FREE_BELOW = 0.6  # similarity up to which a source is texture, and never forced
+FULL_FROM = 0.85  # similarity from which a repeat takes the strictness in full
+STRICTNESS_ODDS = 1.5  # shift of the log odds of copying at strictness 0.5
+
+
+def copy_shift(strictness: float, grade: npt.ArrayLike) -> Floats:
+    """Return how far strictness moves the log odds of copying.
+
+    A repeat of similarity `FULL_FROM` or more takes the strictness in full, one of less in
+    proportion, so that a section with a variation of its own stays varied.
+
+    Parameters
+    ----------
+    strictness : float in [0, 1]
+        0 leaves the network alone; 1 copies every note of a full repeat.
+    grade : array_like, shape=(R,)
+        Similarity to the source.
+
+    Returns
+    -------
+    np.ndarray, shape=(R,), float32
+        0 to infinity.
+    """
+    reach = (np.asarray(grade, np.float64) - FREE_BELOW) / (FULL_FROM - FREE_BELOW)
+    effective = strictness * np.clip(reach, 0.0, 1.0)
+    with np.errstate(divide="ignore"):
+        return (STRICTNESS_ODDS * effective / (1 - effective)).astype(np.float32)
+
+
+def next_token_table(onsets: npt.NDArray[np.bool_]) -> Tokens:
+    """Return the first onset's token at or after each token, `STOP` where there is none.
+
+    Parameters
+    ----------
+    onsets : np.ndarray, shape=(n, 176), bool
+
+    Returns
+    -------
+    np.ndarray, shape=(n, 177), int64
+    """
+    table = np.full((len(onsets), N_TOKENS), STOP, np.int64)
+    table[:, :-1] = np.where(onsets, np.arange(N_NOTE_TOKENS), STOP)
+    return np.minimum.accumulate(table[:, ::-1], axis=1)[:, ::-1]
+
+
+def softmax(logits: Floats) -> Floats:
+    """Return the probabilities of each row."""
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probs: Floats = exponentials / exponentials.sum(axis=1, keepdims=True)
+    return probs
+
+
+def note_probs(
+    logits: Floats, gate: Floats, copied: Tokens, *, shift: Floats, temperature: float
+) -> Floats:
+    """Mix what the network would play with what the draft says comes next.
+
+    Parameters
+    ----------
+    logits : np.ndarray, shape=(R, N_TOKENS)
+    gate, shift : np.ndarray, shape=(R,)
+        Log odds of copying, and what strictness adds to them.
+    copied : np.ndarray, shape=(R,)
+        The draft's next token.
+    temperature : float > 0
+        Of the network's own notes.
+
+    Notes
+    -----
+    Source: See, Liu, Manning (2017), equation 9.
+    """
+    with np.errstate(over="ignore"):
+        odds = 1 / (1 + np.exp(-(gate + shift)))
+    probs = softmax(logits / temperature) * (1 - odds)[:, None]
+    probs[np.arange(len(probs)), copied] += odds
+    return probs
+
+
+def duration_probs(
+    logits: Floats, draft_duration: Tokens, *, shift: Floats, temperature: float
+) -> Floats:
+    """Return the probabilities of the duration classes; strictness favours the draft's own."""
+    scaled = logits / temperature
+    known = np.flatnonzero(draft_duration != NO_DURATION)
+    forced = known[np.isinf(shift[known])]
+    scaled[known, draft_duration[known]] += np.where(np.isinf(shift[known]), 0.0, shift[known])
+    scaled[forced] = -np.inf
+    scaled[forced, draft_duration[forced]] = 0.0
+    return softmax(scaled)
+
+
+def nucleus(probs: Floats, top_p: float) -> Floats:
+    """Keep the likeliest choices that together reach `top_p`; rows no longer sum to 1.
+
+    Notes
+    -----
+    Source: Holtzman et al., "The curious case of neural text degeneration" (ICLR 2020).
+    """
+    if top_p >= 1:
+        return probs
+    descending = -np.sort(-probs, axis=1)
+    before = np.cumsum(descending, axis=1) - descending
+    n_kept = np.count_nonzero(before < top_p, axis=1)
+    smallest = descending[np.arange(len(probs)), n_kept - 1]
+    return np.where(probs >= smallest[:, None], probs, 0.0).astype(np.float32)
+
+
+def restrict(probs: Floats, last: Tokens, free: npt.NDArray[np.bool_], given: Tokens) -> Floats:
+    """Allow only what leads through the given notes.
+
+    Parameters
+    ----------
+    probs : np.ndarray, shape=(R, N_TOKENS)
+    last : np.ndarray, shape=(R,)
+        Last token of the step, -1 before the first.
+    free : np.ndarray, shape=(R, N_TOKENS), bool
+        Tokens of the voices that are not given, and STOP.
+    given : np.ndarray, shape=(R,)
+        The next given token after `last`, `STOP` where none is left.
+
+    Returns
+    -------
+    np.ndarray, shape=(R, N_TOKENS)
+        A row without a possible choice becomes certain of its given token.
+    """
+    token = np.arange(N_TOKENS)
+    allowed = free & (token > last[:, None]) & (token < given[:, None])
+    allowed[np.arange(len(probs)), given] = True
+    kept = np.where(allowed, probs, 0.0).astype(np.float32)
+    lost = kept.sum(axis=1) <= 0
+    kept[lost, given[lost]] = 1.0
+    return kept
+
+
+def draw(weights: Floats, uniform: npt.NDArray[np.float64]) -> Tokens:
+    """Draw one column of each row in proportion to its weights.
+
+    Parameters
+    ----------
+    weights : np.ndarray, shape=(R, n)
+        Non-negative; rows need not sum to 1.
+    uniform : np.ndarray, shape=(R,)
+        In [0, 1).
+    """
+    cumulative = np.cumsum(weights, axis=1, dtype=np.float64)
+    chosen = np.count_nonzero(cumulative <= (uniform * cumulative[:, -1])[:, None], axis=1)
+    return np.minimum(chosen, weights.shape[1] - 1)

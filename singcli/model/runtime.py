@@ -1,0 +1,113 @@
+"""The model file opened for inference: numpy arrays in, numpy arrays out, state in the caller's hands.
+
+The only module that touches onnxruntime.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy.typing as npt
+
+from singcli.errors import InputError
+from singcli.model.contract import CARD_KEY, NOTE_OUTPUTS, STEP_OUTPUTS, ModelCard
+
+MAX_MODEL_BYTES = 500_000_000
+_ONNX_START = (0x08, 0x0A)  # field 1 (ir_version) or 2 of a ModelProto opens every ONNX file
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """A model ready to run on one thread (parallelism is over songs).
+
+    Parameters
+    ----------
+    card : ModelCard
+    sha256 : str
+        Of the file.
+    session : onnxruntime.InferenceSession
+    """
+
+    card: ModelCard
+    sha256: str
+    session: Any
+    _options: Any
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open a model file.
+
+        Raises
+        ------
+        InputError
+            If it is missing, damaged, not an ONNX file or not one of singcli.
+        """
+        try:
+            if path.stat().st_size > MAX_MODEL_BYTES:
+                raise InputError(f"{path}: larger than {MAX_MODEL_BYTES // 10**6} MB, not a model")
+            content = path.read_bytes()
+        except OSError as error:
+            raise InputError(
+                f"{path}: the model cannot be read ({error.strerror})",
+                "give --model the path of an .onnx file written by singcli export-onnx",
+            ) from error
+        return cls.from_bytes(content, source=str(path))
+
+    @classmethod
+    def from_bytes(cls, content: bytes, *, source: str) -> Self:
+        """Open a model from the bytes of its file; `source` names it in errors."""
+        import onnxruntime as ort
+        from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 4  # a file that cannot be loaded is told by the error alone
+        failures = (
+            ort_errors.Fail,
+            ort_errors.InvalidArgument,
+            ort_errors.InvalidGraph,
+            ort_errors.InvalidProtobuf,
+            ort_errors.NotImplemented,
+            ort_errors.RuntimeException,
+        )
+        foreign = InputError(
+            f"{source}: not a model of singcli",
+            "use a file written by singcli export-onnx",
+        )
+        if not content or content[0] not in _ONNX_START:
+            raise foreign
+        try:
+            session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        except failures as error:
+            raise InputError(
+                f"{source}: damaged or not an ONNX file",
+                "use a file written by singcli export-onnx",
+            ) from error
+        card = session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
+        names = {output.name for output in session.get_outputs()}
+        if card is None or not names.issuperset((*STEP_OUTPUTS, *NOTE_OUTPUTS)):
+            raise foreign
+        run_options = ort.RunOptions()
+        run_options.only_execute_path_to_fetches = True  # one of the graph's two parts
+        return cls(
+            card=ModelCard.from_json(card, source=source),
+            sha256=hashlib.sha256(content).hexdigest(),
+            session=session,
+            _options=run_options,
+        )
+
+    def step(self, inputs: Arrays) -> Arrays:
+        """Run the step part on the tensors of `contract.step_inputs`."""
+        values = self.session.run(STEP_OUTPUTS, inputs, self._options)
+        return dict(zip(STEP_OUTPUTS, values, strict=True))
+
+    def note(self, inputs: Arrays) -> Arrays:
+        """Run the note part on the tensors of `contract.note_inputs`."""
+        values = self.session.run(NOTE_OUTPUTS, inputs, self._options)
+        return dict(zip(NOTE_OUTPUTS, values, strict=True))
