@@ -25,7 +25,7 @@ from singcli.dataset import SectionSpan
 from singcli.errors import InputError, nearest_names
 from singcli.music.voice_files import read_voice_rules
 from singcli.preparation.limits import Limits
-from singcli.preparation.scores import DEFAULT_RULES, Beats, Reading, prepared_score
+from singcli.preparation.scores import DEFAULT_RULES, Beats, prepared_score
 from singcli.preparation.sources import MIDI_SUFFIXES, Source, SourceReader
 from singcli.structure.alignment import RepeatMap, repeat_map_from_ssm
 from singcli.structure.bar_copies import BarCopy, bar_copies
@@ -185,13 +185,16 @@ def structure_from_midi(
     InputError
         As `score_from_midi`, and if the piece has more than `MAX_BEATS` beats.
     """
-    reading = Reading(read_voice_rules(rules), beats, limits=Limits())
+    limits = Limits()
+    voice_rules = read_voice_rules(rules)
     source = Source(path.stem, str(path), path.absolute(), None, path.absolute())
-    with SourceReader(reading.limits.max_bytes) as reader:
+    with SourceReader(limits.max_bytes) as reader:
         content = reader.read(source)
         side_files = reader.side_files(source) if beats == "annotation" else {}
         licence = reader.licence(source)
-    prepared = prepared_score(content, side_files, reading, source=str(path))
+    prepared = prepared_score(
+        content, side_files, source=str(path), rules=voice_rules, beats=beats, limits=limits
+    )
     score = prepared.score
     if score.n_beats > MAX_BEATS:
         raise InputError(f"{path}: {score.n_beats} beats, allowed {MAX_BEATS}")

@@ -6,61 +6,28 @@ import dataclasses
 import functools
 import hashlib
 import json
-import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from singcli import dataset, files
+from singcli import __version__, dataset
 from singcli.dataset import Entry
 from singcli.errors import InputError
 from singcli.music.score import VOICE_NAMES
 from singcli.music.voice_files import read_voice_rules
+from singcli.preparation import output
+from singcli.preparation.limits import Limits
 from singcli.preparation.pool import default_jobs, outcomes_in_processes
-from singcli.preparation.scores import BEATS, DEFAULT_RULES, Beats, Limits
+from singcli.preparation.scores import BEATS, DEFAULT_RULES, Beats
 from singcli.preparation.sources import Skipped, Source, SourceReader, find_sources
+from singcli.preparation.validation import Validation
 from singcli.preparation.worker import Settings, Task, make_song, reason
 
 MIN_SONGS_FOR_PROCESSES = 64  # starting them takes as long as this many songs
 
 OnProgress = Callable[[int, int, str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Validation:
-    """Which songs are held out.
-
-    Parameters
-    ----------
-    fraction : float in [0, 1)
-        Share of the songs, drawn by id and seed: a song's place in the draw does not depend on
-        which other songs there are.
-    ids : str, optional
-        A regular expression searched for in the ids, instead of drawing.
-    """
-
-    fraction: float = 0.1
-    ids: str | None = None
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.fraction < 1:
-            raise InputError(f"validation fraction = {self.fraction}, allowed 0 to below 1")
-        try:
-            re.compile(self.ids or "")
-        except re.error as error:
-            raise InputError(f"validation ids = {self.ids!r} is no regular expression") from error
-
-    def chosen(self, ids: Sequence[str], seed: int) -> set[str]:
-        """Return the ids of the songs to hold out; one at least if a share of two or more."""
-        if self.ids is not None:
-            return {song_id for song_id in ids if re.search(self.ids, song_id)}
-        count = round(self.fraction * len(ids))
-        if self.fraction > 0 and len(ids) > 1:
-            count = max(count, 1)
-        draw = sorted(ids, key=lambda i: hashlib.sha256(f"{seed}:{i}".encode()).digest())
-        return set(draw[:count])
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +77,13 @@ def prepare(
     out: Path,
     *,
     beats: Beats = "file",
+    pickups: bool = False,
     rules: str | Path = DEFAULT_RULES,
+    sections: bool = True,
     validation: Validation | None = None,
     seed: int = 0,
     licence: str | None = None,
     limits: Limits | None = None,
-    sections: bool = True,
     jobs: int | None = None,
     overwrite: bool = False,
     on_progress: OnProgress | None = None,
@@ -131,9 +99,8 @@ def prepare(
         Files, folders and zip archives.
     out : Path
         A folder, made if need be.
-    beats : {"file", "annotation", "estimate"}
-        Beats and bars from the file's own ticks and meters; from POP909's `beat_midi.txt` beside
-        it; or estimated from the onsets.
+    beats, pickups, sections
+        How a file is read, see `prepared_score`.
     rules : str or Path
         Voice rules that come with the tool, by name, or a TOML file.
     validation : Validation, optional
@@ -143,14 +110,12 @@ def prepare(
     licence : str, optional
         Licence text of all songs, instead of the LICENSE files found beside or above them.
     limits : Limits, optional
-    sections : bool
-        Whether to align and store human section labels where there are some.
     jobs : int > 0, optional
         Processes; as many as there are processors by default.
     overwrite : bool
         Make every song again, and take songs out that are not among the inputs.
     on_progress : callable, optional
-        Called as (done, total, name of the song).
+        Called as (files done, of so many, name of the file).
 
     Raises
     ------
@@ -164,164 +129,102 @@ def prepare(
     if jobs is not None and jobs < 1:
         raise InputError(f"jobs = {jobs}, allowed: 1 or more")
     validation = validation or Validation()
-    limits = limits or Limits()
-    settings = Settings(beats, read_voice_rules(rules), limits, sections)
+    settings = Settings(read_voice_rules(rules), beats, pickups, sections, limits or Limits())
     sources, skipped = find_sources(inputs)
-    _make_room(out, sources, overwrite=overwrite)
-    with SourceReader(limits.max_bytes) as reader:
-        run = _Run(out, settings, reader, reuse=not overwrite, skipped=skipped)
-        for done, name in enumerate(run.song_names(sources, jobs or default_jobs()), start=1):
+    output.make_room(out, sources, overwrite=overwrite)
+    with SourceReader(settings.limits.max_bytes) as reader:
+        run = _Run(out, settings, reader, skipped, reuse=not overwrite)
+        for done, name in enumerate(run.finished(sources, jobs or default_jobs()), start=1):
             if on_progress is not None:
                 on_progress(done, len(sources), name)
         licences = {s.id: licence or reader.licence(s) for s in sources if s.id in run.entries}
+    run.skipped.sort(key=lambda skip: skip.source)
     if not run.entries:
+        output.write_report(out, run.skipped)
         first = run.skipped[0]
-        raise InputError(f"no file could be prepared, {len(run.skipped)} skipped; {first.reason}")
-    entries, texts = _index(run.entries, licences, validation, seed)
+        raise InputError(
+            f"none of {len(run.skipped)} files could be prepared ({first.source}: {first.reason})"
+        )
+    held_out = validation.chosen(sorted(run.entries), seed)
+    entries, texts = output.index_of(run.entries, held_out, licences)
     record = settings.to_json() | {"seed": seed, "validation": dataclasses.asdict(validation)}
-    _finish(out, entries, run.skipped, texts, record)
-    return PrepareReport(
-        out, entries, run.n_reused, tuple(run.skipped), time.monotonic() - started
-    )
+    output.finish(out, entries, run.skipped, licences=texts, settings=record)
+    seconds = time.monotonic() - started
+    return PrepareReport(out, entries, run.n_reused, tuple(run.skipped), seconds)
 
 
 class _Run:
-    """The songs of one run: made or reused, with what was left out."""
+    """The songs of one run, made or reused, and what was left out."""
 
     def __init__(
         self,
         out: Path,
         settings: Settings,
         reader: SourceReader,
+        skipped: list[Skipped],
         *,
         reuse: bool,
-        skipped: list[Skipped],
     ) -> None:
-        self.out = out
-        self.settings = settings
         self.entries: dict[str, Entry] = {}
         self.skipped = skipped
         self.n_reused = 0
+        self._out = out
+        self._settings = settings
         self._reader = reader
         self._reuse = reuse
-        self._seen: dict[str, str] = {}
-        self._finished: list[str] = []
+        self._name_of_fingerprint: dict[str, str] = {}
+        self._settled: list[str] = []
 
-    def song_names(self, sources: Sequence[Source], jobs: int) -> Iterator[str]:
+    def finished(self, sources: Sequence[Source], jobs: int) -> Iterator[str]:
         """Handle all sources; yield the name of each when it is done with, one way or another."""
         jobs = jobs if len(sources) >= MIN_SONGS_FOR_PROCESSES else 1
-        work = functools.partial(make_song, out=self.out, settings=self.settings)
+        work = functools.partial(make_song, out=self._out, settings=self._settings)
         for task, outcome in outcomes_in_processes(work, self._tasks(sources), jobs=jobs):
-            if isinstance(outcome, Entry):
-                self.entries[task.id] = outcome
-            else:
-                self.skipped.append(outcome or Skipped(task.source, "the reading process crashed"))
-            self._finished.append(task.source)
-            yield from self._drain()
-        yield from self._drain()
-
-    def _drain(self) -> Iterator[str]:
-        while self._finished:
-            yield self._finished.pop(0)
+            self._settle(task.id, outcome or Skipped(task.source, "reading it crashed the process"))
+            yield from self._take_settled()
+        yield from self._take_settled()
 
     def _tasks(self, sources: Sequence[Source]) -> Iterator[Task]:
-        """Read the sources; what needs no work is settled here."""
-        salt = json.dumps([dataset.VERSION, self.settings.to_json()], sort_keys=True).encode()
+        """Read the sources; yield what needs work and settle the others."""
+        salt = [__version__, dataset.VERSION, self._settings.to_json()]
         for source in sources:
             try:
                 content = self._reader.read(source)
             except InputError as error:
-                self._settle(source, Skipped(source.name, reason(error, source.name)))
+                self._settle(source.id, Skipped(source.name, reason(error, source.name)))
                 continue
             side_files = self._reader.side_files(source)
             sha256 = hashlib.sha256(content).hexdigest()
-            sides = json.dumps(side_files, sort_keys=True).encode()
-            fingerprint = hashlib.sha256(sha256.encode() + sides + salt).hexdigest()
-            if fingerprint in self._seen:
-                same = f"the same file as {self._seen[fingerprint]}"
-                self._settle(source, Skipped(source.name, same, failed=False))
-                continue
-            self._seen[fingerprint] = source.name
-            if self._reuse and (entry := self._stored(source.id, fingerprint)) is not None:
+            fingerprint = _fingerprint([sha256, dict(side_files), *salt])
+            twin = self._name_of_fingerprint.setdefault(fingerprint, source.name)
+            if twin != source.name:
+                same = Skipped(source.name, f"the same file as {twin}", failed=False)
+                self._settle(source.id, same)
+            elif self._reuse and (entry := self._stored(source.id, fingerprint)) is not None:
                 self.n_reused += 1
-                self._settle(source, dataclasses.replace(entry, source=source.name))
-                continue
-            yield Task(source.id, source.name, content, side_files, sha256, fingerprint)
+                self._settle(source.id, dataclasses.replace(entry, source=source.name))
+            else:
+                yield Task(source.id, source.name, content, side_files, sha256, fingerprint)
 
-    def _settle(self, source: Source, outcome: Entry | Skipped) -> None:
+    def _settle(self, song_id: str, outcome: Entry | Skipped) -> None:
         if isinstance(outcome, Entry):
-            self.entries[source.id] = outcome
+            self.entries[song_id] = outcome
         else:
             self.skipped.append(outcome)
-        self._finished.append(source.name)
+        self._settled.append(outcome.source)
+
+    def _take_settled(self) -> list[str]:
+        settled, self._settled = self._settled, []
+        return settled
 
     def _stored(self, song_id: str, fingerprint: str) -> Entry | None:
+        """Return what an earlier run stored of the very same source and settings."""
         try:
-            entry = dataset.read_entry(dataset.song_path(self.out, song_id))
+            entry = dataset.read_entry(dataset.song_path(self._out, song_id))
         except InputError:
             return None
         return entry if entry.fingerprint == fingerprint else None
 
 
-def _make_room(out: Path, sources: Sequence[Source], *, overwrite: bool) -> None:
-    """Make the folder, and make sure that it is ours and can be written."""
-    songs = out / dataset.SONGS_NAME
-    index = out / dataset.INDEX_NAME
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out}: is a file, not a folder")
-    if out.is_dir() and not songs.is_dir() and any(out.iterdir()):
-        raise InputError(f"{out}: holds something that is not a dataset", "choose another folder")
-    if index.exists() and not overwrite:
-        names = {source.id for source in sources}
-        strangers = [e.id for e in dataset.Dataset.open(out).entries if e.id not in names]
-        if strangers:
-            raise InputError(
-                f"{out}: holds {len(strangers)} songs that are not among the inputs"
-                f" ({', '.join(strangers[:3])})",
-                "name all inputs of the dataset, or let --overwrite take those songs out",
-            )
-    try:
-        songs.mkdir(parents=True, exist_ok=True)
-        files.write_text(out / dataset.REPORT_NAME, "")
-    except OSError as error:
-        raise InputError(f"{out}: cannot be written ({error.strerror})") from error
-    index.unlink(missing_ok=True)  # until it is written again, the folder is unfinished
-
-
-def _index(
-    entries: Mapping[str, Entry],
-    licences: Mapping[str, str | None],
-    validation: Validation,
-    seed: int,
-) -> tuple[tuple[Entry, ...], dict[str, str]]:
-    """Split the songs and give every licence text a short name."""
-    held_out = validation.chosen(sorted(entries), seed)
-    texts: dict[str, str] = {}
-    rows = []
-    for song_id in sorted(entries):
-        text = licences[song_id]
-        name = None if text is None else hashlib.sha256(text.encode()).hexdigest()[:12]
-        if text is not None and name is not None:
-            texts[name] = text
-        split = "validation" if song_id in held_out else "train"
-        rows.append(dataclasses.replace(entries[song_id], split=split, licence=name))
-    return tuple(rows), texts
-
-
-def _finish(
-    out: Path,
-    entries: tuple[Entry, ...],
-    skipped: Sequence[Skipped],
-    licences: Mapping[str, str],
-    settings: Mapping[str, Any],
-) -> None:
-    """Take away what does not belong to the dataset, write the report, and last the index."""
-    wanted = {dataset.song_path(out, entry.id).name for entry in entries}
-    for path in (out / dataset.SONGS_NAME).iterdir():
-        if path.name not in wanted:
-            path.unlink()
-    lines = (json.dumps(dataclasses.asdict(skip), ensure_ascii=False) for skip in skipped)
-    files.write_text(out / dataset.REPORT_NAME, "".join(f"{line}\n" for line in lines))
-    dataset.write_index(out, entries, licences=licences, settings=settings)
-
-
+def _fingerprint(parts: Sequence[object]) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

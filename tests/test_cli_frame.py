@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import re
 import shlex
 import subprocess
 import sys
@@ -38,7 +37,7 @@ def _plain_environment(monkeypatch):
 
 def run(error: BaseException | None, *options: str) -> int:
     """Run a command that raises `error`."""
-    app = build_app(rich_help=False)
+    app = build_app(colour=False)
 
     @app.command("fail")
     def fail() -> None:
@@ -97,7 +96,7 @@ def test_a_bug_is_not_dressed_up_as_a_message(bug):
 def test_a_reader_that_stops_reading_ends_the_command_silently():
     script = (
         "import sys; from singcli.cli.app import build_app, run_app;"
-        "from singcli.cli.console import Console; app = build_app(rich_help=False);"
+        "from singcli.cli.console import Console; app = build_app(colour=False);"
         "app.command('talk')(lambda: [Console().result('x' * 99) for _ in range(9999)]);"
         "sys.exit(run_app(app, ['talk']))"
     )
@@ -133,7 +132,7 @@ def test_without_arguments_the_help_is_shown_and_the_exit_code_is_2(capsys):
 def test_help_of_every_command_ends_with_two_examples_or_more(capsys, name, flag):
     assert main([name, flag]) == 0
     _, examples = capsys.readouterr().out.split("Examples:\n")
-    commands = [line for line in examples.splitlines() if line.startswith("  singcli ")]
+    commands = [line for line in examples.splitlines() if line.startswith("    singcli ")]
     assert len(commands) >= 2
     assert len(commands) * 2 == len(examples.splitlines())
 
@@ -141,7 +140,7 @@ def test_help_of_every_command_ends_with_two_examples_or_more(capsys, name, flag
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_example_is_a_command_that_the_parser_accepts(name):
     module = sys.modules[f"singcli.cli.{name}"]
-    group = typer.main.get_command(build_app(rich_help=False))
+    group = typer.main.get_command(build_app(colour=False))
     for _, line in module.EXAMPLES:
         for part in line.split(" && "):
             program, command_name, *arguments = shlex.split(part)
@@ -154,7 +153,7 @@ def test_every_example_is_a_command_that_the_parser_accepts(name):
 def test_help_imports_nothing_heavy(arguments):
     script = (
         "import sys; from singcli.cli import main; code = main(sys.argv[1:]);"
-        "heavy = {'numpy', 'onnxruntime', 'torch', 'mido', 'symusic', 'pydantic', 'rich'};"
+        "heavy = {'numpy', 'onnxruntime', 'torch', 'mido', 'symusic', 'rich'};"
         "print(sorted(heavy & set(sys.modules)), code, file=sys.stderr)"
     )
     done = subprocess.run(
@@ -169,22 +168,11 @@ def test_help_imports_nothing_heavy(arguments):
     assert done.stdout.startswith("Usage: singcli")
 
 
-def test_help_is_drawn_in_colour_only_where_colour_is_wanted():
-    assert "\x1b[" not in singcli_process("--help", NO_COLOR="", TERM="xterm").stdout
-    assert "\x1b[" not in singcli_process("--help", FORCE_COLOR="1").stdout
-    coloured = singcli_process("--help", NO_COLOR="", TERM="xterm", FORCE_COLOR="1").stdout
-    assert "\x1b[" in coloured
-
-
-@pytest.mark.parametrize("name", COMMAND_NAMES)
-def test_coloured_help_shows_the_examples_as_they_are_typed(name):
-    module = sys.modules[f"singcli.cli.{name.replace('-', '_')}"]
-    shown = singcli_process(
-        name, "--help", NO_COLOR="", TERM="xterm", FORCE_COLOR="1", COLUMNS="200"
-    ).stdout
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", shown)
-    for _, line in module.EXAMPLES:
-        assert line in plain
+def test_help_has_colours_only_where_they_are_wanted():
+    assert "\x1b[" not in singcli_process("ssm", "--help", NO_COLOR="", TERM="xterm").stdout
+    assert "\x1b[" not in singcli_process("ssm", "--help", FORCE_COLOR="1").stdout
+    coloured = singcli_process("ssm", "--help", NO_COLOR="", TERM="xterm", FORCE_COLOR="1").stdout
+    assert "\x1b[1msingcli ssm " in coloured
 
 
 @pytest.mark.parametrize(

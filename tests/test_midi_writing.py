@@ -18,6 +18,7 @@ from singcli.errors import InputError
 from singcli.music.key import TONIC_NAMES, Key
 from singcli.music.midi_writing import midi_from_score
 from singcli.music.score import MAX_PITCH, MIN_PITCH, Score, regular_bars
+from singcli.preparation.scores import score_from_midi
 
 KEYS = [Key(tonic, mode) for tonic in range(12) for mode in ("major", "minor")]
 
@@ -190,3 +191,20 @@ def test_notes_and_tempo_come_back_as_they_were_written(notes, microseconds):
         for track in read.tracks
         for note in track.notes
     )
+
+
+@given(
+    notes=notes_on_grid, microseconds=st.integers(200_000, 2_000_000), beats=st.sampled_from([3, 4])
+)
+def test_the_reader_of_singcli_gives_the_same_score_back(
+    tmp_path_factory, notes, microseconds, beats
+):
+    edges = [(0, 0, 72, 1, 64), (63, 1, 40, 1, 64)]  # the reader leaves out silent bars at the ends
+    bar_beats = regular_bars(-(-16 // beats), beats)
+    score = score_of(notes + edges, bar_beats=bar_beats, tempo_bpm=60e6 / microseconds)
+    path = tmp_path_factory.mktemp("song") / "song.mid"
+    path.write_bytes(midi_from_score(score, meter="6/8" if beats == 3 else None))
+    read = score_from_midi(path)
+    for name in ("step", "voice", "pitch", "duration", "velocity", "bar_beats"):
+        np.testing.assert_array_equal(getattr(read, name), getattr(score, name), err_msg=name)
+    assert read.tempo_bpm == pytest.approx(score.tempo_bpm)

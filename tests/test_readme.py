@@ -60,7 +60,7 @@ def test_every_other_command_runs_as_it_is_spelled(tmp_path, environment):
 
 
 def test_training_commands_are_accepted_by_the_parser():
-    group = typer.main.get_command(build_app(rich_help=False))
+    group = typer.main.get_command(build_app(colour=False))
     for line in "".join(TRAINING).splitlines():
         program, name, *arguments = shlex.split(line)
         assert program == "singcli"

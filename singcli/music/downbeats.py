@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-_WEIGHTS = (1 / 6, 1 / 6, 4 / 6)  # long notes, low notes, change of harmony
+LONG_NOTES, LOW_NOTES, HARMONY = 1 / 6, 1 / 6, 4 / 6  # weights of the kinds of evidence
 PICKUP_MARGIN = 1.3  # the evidence for a pickup must beat that for none by so much
 
 
@@ -42,15 +42,11 @@ def downbeat_evidence(
     low = _lowest_of_each_step(onset, pitch)
     low = low[pitch[low] <= np.median(pitch)]
     novelty = _harmonic_novelty(onset, end, pitch, reach=max(bar_steps // 2, 1))
-    evidence = (
-        _folded(onset, length, bar_steps),
-        _folded(onset[low], length[low], bar_steps),
-        _folded(np.arange(len(novelty)), novelty, bar_steps),
+    return (
+        LONG_NOTES * _folded(onset, length, bar_steps)
+        + LOW_NOTES * _folded(onset[low], length[low], bar_steps)
+        + HARMONY * _folded(np.arange(len(novelty)), novelty, bar_steps)
     )
-    total: npt.NDArray[np.float64] = sum(
-        weight * kind for weight, kind in zip(_WEIGHTS, evidence, strict=True)
-    )
-    return total
 
 
 def pickup_steps(

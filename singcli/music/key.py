@@ -48,7 +48,8 @@ class Key:
         match = _PATTERN.match(text)
         if match is None:
             raise InputError(
-                f"key = {text!r} is not a key", 'write a tonic and a mode, such as "D minor" or "Bb"'
+                f"key = {text!r} is not a key",
+                'write a tonic and a mode, such as "D minor" or "Bb"',
             )
         letter, accidental, mode = match.groups()
         tonic = _NATURAL[letter.upper()] + {"": 0, "#": 1, "♯": 1, "b": -1, "♭": -1}[accidental]

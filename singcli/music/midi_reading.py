@@ -22,7 +22,7 @@ from singcli.errors import InputError
 from singcli.music.notes import MeterChange, MidiMusic, NoteTable, TempoMap, Track
 
 if TYPE_CHECKING:
-    import symusic
+    from symusic.core import ScoreTick
 
 MAX_TICK = 2**30  # symusic counts in 32 bits; beyond this the file is absurd anyway
 DEFAULT_MICROSECONDS_PER_QUARTER = 500_000
@@ -58,10 +58,10 @@ def midi_from_bytes(content: bytes, *, source: str) -> MidiMusic:
         If the bytes are damaged, count time in SMPTE frames, have a tempo or a meter of zero, or
         an absurd length. A file without notes is *not* an error here.
     """
-    import symusic
+    from symusic.core import ScoreTick
 
     try:
-        score = symusic.Score.from_midi(content)
+        score = ScoreTick.from_midi(content)
     except (RuntimeError, ValueError, UnicodeDecodeError) as error:
         raise InputError(f"{source}: not a readable MIDI file ({_short(error)})") from error
     if score.ticks_per_quarter <= 0:
@@ -77,7 +77,7 @@ def midi_from_bytes(content: bytes, *, source: str) -> MidiMusic:
     )
 
 
-def _notes(score: symusic.core.ScoreTick, source: str) -> NoteTable:
+def _notes(score: ScoreTick, source: str) -> NoteTable:
     columns = [track.notes.numpy() for track in score.tracks]
     onset, length, pitch, velocity = (
         np.concatenate([c[name] for c in columns] or [np.empty(0)]).astype(np.int64)
@@ -96,7 +96,7 @@ def _notes(score: symusic.core.ScoreTick, source: str) -> NoteTable:
     )
 
 
-def _tempo(score: symusic.core.ScoreTick, source: str) -> TempoMap:
+def _tempo(score: ScoreTick, source: str) -> TempoMap:
     columns = score.tempos.numpy()
     tick = columns["time"].astype(np.int64)
     microseconds = columns["mspq"].astype(np.int64)
@@ -111,7 +111,7 @@ def _tempo(score: symusic.core.ScoreTick, source: str) -> TempoMap:
     return TempoMap(tick[last], microseconds[last], int(score.ticks_per_quarter))
 
 
-def _meters(score: symusic.core.ScoreTick, source: str) -> tuple[MeterChange, ...]:
+def _meters(score: ScoreTick, source: str) -> tuple[MeterChange, ...]:
     columns = score.time_signatures.numpy()
     tick = columns["time"].astype(np.int64)
     changes = [
@@ -131,7 +131,9 @@ def _meters(score: symusic.core.ScoreTick, source: str) -> tuple[MeterChange, ..
 
 def _last_of_each(tick: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     """Mark the last entry of every run of equal ticks: of simultaneous changes the last holds."""
-    return np.r_[tick[1:] != tick[:-1], True][: len(tick)]
+    last = np.ones(len(tick), np.bool_)
+    last[:-1] = tick[1:] != tick[:-1]
+    return last
 
 
 def _short(error: Exception) -> str:

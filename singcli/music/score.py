@@ -81,7 +81,9 @@ class Score:
         """
         bars = np.asarray(bar_beats, np.int32)
         n_steps = int(bars[-1]) * STEPS_PER_BEAT
-        columns = [np.asarray(c, np.int64).ravel() for c in (step, voice, pitch, duration, velocity)]
+        columns = [
+            np.asarray(c, np.int64).ravel() for c in (step, voice, pitch, duration, velocity)
+        ]
         inside = (columns[0] >= 0) & (columns[0] < n_steps)
         inside &= (columns[2] >= MIN_PITCH) & (columns[2] <= MAX_PITCH)
         onset, who, tone, length, loudness = (c[inside] for c in columns)
@@ -92,7 +94,9 @@ class Score:
         )
         same_pitch = (who[1:] == who[:-1]) & (tone[1:] == tone[:-1])
         first = np.r_[True, ~(same_pitch & (onset[1:] == onset[:-1]))][: len(onset)]
-        onset, who, tone, length, loudness = (c[first] for c in (onset, who, tone, length, loudness))
+        onset, who, tone, length, loudness = (
+            c[first] for c in (onset, who, tone, length, loudness)
+        )
         struck_again = np.full(len(onset), n_steps)
         again = (who[1:] == who[:-1]) & (tone[1:] == tone[:-1])
         struck_again[:-1][again] = onset[1:][again]

@@ -56,5 +56,4 @@ def estimate_beats(
     if not np.isfinite(tempo) or tempo <= 0:
         raise InputError(f"{source}: no tempo can be estimated")
     n_beats = int(np.ceil((end_s.max() - start) * tempo / 60)) + 2
-    beat_s: npt.NDArray[np.float64] = start + np.arange(max(n_beats, 2)) * 60.0 / tempo
-    return beat_s
+    return start + np.arange(max(n_beats, 2), dtype=np.float64) * 60.0 / tempo

@@ -206,8 +206,8 @@ def sections_on_bars(
     Returns
     -------
     tuple of SectionSpan
-        () without labels, and if the labels are many more, or many fewer, bars than the score (typing errors in the
-        labels; songs annotated in bars of another length).
+        () without labels, and if they are many more or many fewer bars than the score (typing
+        errors; songs annotated in bars of another length).
 
     Parameters
     ----------

@@ -229,7 +229,7 @@ def _on_annotated_beats(
     onset = grid.steps_from_beats(in_beats.onset_beat)
     end = grid.steps_from_beats(in_beats.end_beat)
     labels, alignment = None, None
-    if sections and pop909.HUMAN_LABELS <= side_files.keys():
+    if sections and side_files.keys() >= pop909.HUMAN_LABELS:
         labels = pop909.parse_labels(side_files[pop909.LABELS_FILE], source=source)
         melody = pop909.parse_melody(side_files[pop909.MELODY_FILE], source=source)
         lead = voices == LEAD

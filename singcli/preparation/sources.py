@@ -14,10 +14,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import lzma
 import os
 import re
 import unicodedata
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,9 +32,20 @@ from singcli.preparation.pop909 import SIDE_FILES
 
 MIDI_SUFFIXES = frozenset({".mid", ".midi", ".kar"})
 ZIP_SUFFIX = ".zip"
-MAX_SIDE_BYTES = 2**20
+MAX_TEXT_BYTES = 2**20  # of an annotation or a licence
+ENCRYPTED = 0x1  # bit of a member's flags
 _LICENCE_NAME = re.compile(r"(licen[cs]e|copying)([._-].*)?", re.IGNORECASE)
 _MAX_ID = 120
+_UNPACKING_ERRORS = (
+    OSError,
+    EOFError,
+    KeyError,  # no such member
+    RuntimeError,  # encrypted, or packed in a way that Python cannot unpack
+    ValueError,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +108,14 @@ def find_sources(inputs: Sequence[Path]) -> tuple[list[Source], list[Skipped]]:
     """
     found: list[Source] = []
     skipped: list[Skipped] = []
-    for top in inputs:
-        if not top.exists():
-            raise InputError(f"{top}: no such file or folder")
-        root = top.resolve().name
-        for path in _files_below(top):
-            name = path.name if path == top else f"{root}/{path.relative_to(top).as_posix()}"
-            if path.suffix.lower() == ZIP_SUFFIX:
+    for given in inputs:
+        if not given.exists():
+            raise InputError(f"{given}: no such file or folder")
+        top = given.resolve() if given.is_dir() else given.parent.resolve() / given.name
+        for path in _files_below(top, skipped):
+            name = _readable(path.relative_to(top.parent).as_posix())
+            suffix = path.suffix.lower()
+            if suffix == ZIP_SUFFIX or (suffix not in MIDI_SUFFIXES and zipfile.is_zipfile(path)):
                 members, bad = _members(path, name, top)
                 found += members
                 skipped += bad
@@ -110,18 +124,24 @@ def find_sources(inputs: Sequence[Path]) -> tuple[list[Source], list[Skipped]]:
     unique = {(os.path.realpath(s.path), s.member): s for s in reversed(found)}
     if not unique and not skipped:
         raise InputError(
-            f"no MIDI files in {', '.join(str(top) for top in inputs)}",
+            f"no MIDI files in {', '.join(map(str, inputs))}",
             f"looked for {', '.join(sorted(MIDI_SUFFIXES))} and {ZIP_SUFFIX}",
         )
     return _with_unique_ids(sorted(unique.values(), key=lambda s: (s.name, str(s.path)))), skipped
 
 
-def _files_below(top: Path) -> Iterator[Path]:
+def _files_below(top: Path, skipped: list[Skipped]) -> Iterator[Path]:
     if not top.is_dir():
         yield top
         return
+
+    def skip_folder(error: OSError) -> None:
+        skipped.append(
+            Skipped(_readable(str(error.filename)), f"cannot be read ({error.strerror})")
+        )
+
     entered: set[str] = set()
-    for folder, folders, names in os.walk(top, followlinks=True):
+    for folder, folders, names in os.walk(top, onerror=skip_folder, followlinks=True):
         real = os.path.realpath(folder)
         if real in entered:
             folders.clear()
@@ -129,9 +149,14 @@ def _files_below(top: Path) -> Iterator[Path]:
         entered.add(real)
         folders.sort()
         for name in sorted(names):
-            is_ours = os.path.splitext(name)[1].lower() in {ZIP_SUFFIX, *MIDI_SUFFIXES}
-            if is_ours and not name.startswith("._"):  # macOS keeps attributes of NAME in ._NAME
+            is_midi = name.lower().endswith((*MIDI_SUFFIXES, ZIP_SUFFIX))
+            if is_midi and not name.startswith("._"):  # macOS keeps attributes of NAME in ._NAME
                 yield Path(folder, name)
+
+
+def _readable(name: str) -> str:
+    """Return a name that can be printed and stored, even if the file system's is not Unicode."""
+    return name.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _members(archive: Path, name: str, top: Path) -> tuple[list[Source], list[Skipped]]:
@@ -140,17 +165,17 @@ def _members(archive: Path, name: str, top: Path) -> tuple[list[Source], list[Sk
     try:
         with zipfile.ZipFile(archive) as opened:
             members = opened.infolist()
-    except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+    except _UNPACKING_ERRORS as error:
         return [], [Skipped(name, f"not a readable zip archive ({error})")]
     for member in members:
         path = PurePosixPath(member.filename)
         hidden = path.name.startswith("._") or "__MACOSX" in path.parts
         if member.is_dir() or hidden or path.suffix.lower() not in MIDI_SUFFIXES:
             continue
-        member_name = f"{name}/{member.filename}"
+        member_name = f"{name}/{_readable(member.filename)}"
         if path.is_absolute() or ".." in path.parts or "\\" in member.filename:
             skipped.append(Skipped(member_name, "its path leads out of the archive"))
-        elif member.flag_bits & 0x1:
+        elif member.flag_bits & ENCRYPTED:
             skipped.append(Skipped(member_name, "encrypted"))
         else:
             found.append(Source(path.stem, member_name, archive, member.filename, top))
@@ -187,12 +212,12 @@ class SourceReader:
     Parameters
     ----------
     max_bytes : int
-        Larger files are refused without being read.
+        Larger files are refused; no more than this is ever unpacked.
     """
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._archives: dict[Path, zipfile.ZipFile] = {}
+        self._archives: dict[Path, _Archive] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -204,7 +229,7 @@ class SourceReader:
         trace: TracebackType | None,
     ) -> None:
         for archive in self._archives.values():
-            archive.close()
+            archive.file.close()
 
     def read(self, source: Source) -> bytes:
         """Return the bytes of a MIDI file.
@@ -215,11 +240,16 @@ class SourceReader:
             If it cannot be read, or is too large.
         """
         try:
-            content = self._read(source, source.member, self._max_bytes)
-        except OSError as error:
+            if not source.path.is_file():
+                raise InputError(f"{source.name}: not a file that can be read")
+            if source.member is not None:
+                content = self._archive(source.path).read(source.member, self._max_bytes)
+            else:
+                content = _read_up_to(source.path, self._max_bytes)
+        except PermissionError as error:
             raise InputError(f"{source.name}: cannot be read ({error.strerror})") from error
-        except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
-            raise InputError(f"{source.name}: cannot be unpacked ({error})") from error
+        except _UNPACKING_ERRORS as error:
+            raise InputError(f"{source.name}: cannot be read ({error})") from error
         if content is None:
             raise InputError(f"{source.name}: larger than the allowed {self._max_bytes} bytes")
         return content
@@ -228,8 +258,12 @@ class SourceReader:
         """Return the annotations beside a source, those that exist, by file name."""
         texts = {}
         for name in SIDE_FILES:
-            with contextlib.suppress(OSError, KeyError, zipfile.BadZipFile):
-                content = self._read(source, name, MAX_SIDE_BYTES, beside=True)
+            with contextlib.suppress(*_UNPACKING_ERRORS):
+                if source.member is not None:
+                    beside = str(PurePosixPath(source.member).with_name(name))
+                    content = self._archive(source.path).read(beside, MAX_TEXT_BYTES)
+                else:
+                    content = _read_up_to(source.path.with_name(name), MAX_TEXT_BYTES)
                 if content is not None:
                     texts[name] = content.decode(errors="replace")
         return texts
@@ -237,10 +271,10 @@ class SourceReader:
     def licence(self, source: Source) -> str | None:
         """Return the licence text that holds for a source, None where there is none."""
         if source.member is not None:
-            folders = PurePosixPath(source.member).parents
-            for folder in folders:
-                if text := _licence_in_archive(self._archive(source.path), str(folder)):
-                    return text
+            licences = self._archive(source.path).licences
+            for inside in PurePosixPath(source.member).parents:
+                if str(inside) in licences:
+                    return licences[str(inside)]
         highest = source.top.parent if source.top.is_dir() else source.top.parent.parent
         for folder in source.path.parents:
             if text := _licence_in_folder(folder):
@@ -249,46 +283,53 @@ class SourceReader:
                 break
         return None
 
-    def _read(
-        self, source: Source, name: str | None, limit: int, *, beside: bool = False
-    ) -> bytes | None:
-        """Return the content, None where it is larger than `limit` bytes."""
-        if source.member is None:
-            path = source.path.with_name(name) if beside and name else source.path
-            with path.open("rb") as file:
-                content = file.read(limit + 1)
-        else:
-            member = str(PurePosixPath(source.member).with_name(name)) if beside and name else name
-            with self._archive(source.path).open(member or source.member) as file:
-                content = file.read(limit + 1)
-        return content if len(content) <= limit else None
-
-    def _archive(self, path: Path) -> zipfile.ZipFile:
+    def _archive(self, path: Path) -> _Archive:
         if path not in self._archives:
-            self._archives[path] = zipfile.ZipFile(path)
+            self._archives[path] = _Archive(path)
         return self._archives[path]
 
 
+class _Archive:
+    """An open zip archive."""
+
+    def __init__(self, path: Path) -> None:
+        self.file = zipfile.ZipFile(path)
+
+    def read(self, member: str, limit: int) -> bytes | None:
+        """Return the content of a member, None where it is larger than `limit` bytes."""
+        with self.file.open(member) as opened:
+            content = opened.read(limit + 1)
+        return content if len(content) <= limit else None
+
+    @functools.cached_property
+    def licences(self) -> dict[str, str]:
+        """Licence texts by the folder in which they are."""
+        texts: dict[str, list[str]] = {}
+        for member in sorted(self.file.namelist()):
+            path = PurePosixPath(member)
+            if _LICENCE_NAME.fullmatch(path.name):
+                with contextlib.suppress(*_UNPACKING_ERRORS):
+                    content = self.read(member, MAX_TEXT_BYTES) or b""
+                    texts.setdefault(str(path.parent), []).append(content.decode(errors="replace"))
+        return {folder: _joined(parts) for folder, parts in texts.items()}
+
+
+def _read_up_to(path: Path, limit: int) -> bytes | None:
+    with path.open("rb") as file:
+        content = file.read(limit + 1)
+    return content if len(content) <= limit else None
+
+
 @functools.lru_cache(maxsize=1024)
-def _licence_in_folder(folder: Path) -> str | None:
-    try:
-        paths = sorted(p for p in folder.iterdir() if _LICENCE_NAME.fullmatch(p.name))
-        texts = [p.read_text(errors="replace") for p in paths if p.is_file()]
-    except OSError:
-        return None
+def _licence_in_folder(folder: Path) -> str:
+    texts = []
+    with contextlib.suppress(OSError):
+        for path in sorted(folder.iterdir()):
+            if _LICENCE_NAME.fullmatch(path.name) and path.is_file():
+                content = _read_up_to(path, MAX_TEXT_BYTES) or b""
+                texts.append(content.decode(errors="replace"))
     return _joined(texts)
 
 
-def _licence_in_archive(archive: zipfile.ZipFile, folder: str) -> str | None:
-    names = sorted(
-        name
-        for name in archive.namelist()
-        if str(PurePosixPath(name).parent) == folder
-        and _LICENCE_NAME.fullmatch(PurePosixPath(name).name)
-        and archive.getinfo(name).file_size <= MAX_SIDE_BYTES
-    )
-    return _joined([archive.read(name).decode(errors="replace") for name in names])
-
-
-def _joined(texts: Sequence[str]) -> str | None:
-    return "\n\n".join(text.strip() for text in texts) or None
+def _joined(texts: Sequence[str]) -> str:
+    return "\n\n".join(text.strip() for text in texts)

@@ -7,6 +7,7 @@ together by `singcli.structure.form`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -152,6 +153,11 @@ def form_from_toml(content: bytes, *, source: str, name: str) -> Form:
 
 def write_preset(form: Form, path: Path) -> None:
     """Write a form as a preset; `read_preset` returns an equal one."""
+    write_text(path, tomli_w.dumps(values_from_form(form)))
+
+
+def values_from_form(form: Form) -> dict[str, Any]:
+    """Return the values of a preset file that means `form`."""
     table: dict[str, Any] = {"name": form.name}
     if form.description:
         table["description"] = form.description
@@ -159,7 +165,18 @@ def write_preset(form: Form, path: Path) -> None:
     table["sections"] = [_part_values(section) for section in form.sections]
     for (one, other), value in form.similarity.items():
         table.setdefault("similarity", {}).setdefault(one, {})[other] = value
-    write_text(path, tomli_w.dumps(table))
+    return table
+
+
+def form_from_values(values: Mapping[str, Any], *, source: str) -> Form:
+    """Return the form that the values of a preset file mean.
+
+    Raises
+    ------
+    InputError
+        As `read_preset`; `source` says where the values stand.
+    """
+    return form_from_toml(tomli_w.dumps(values).encode(), source=source, name=source)
 
 
 def _part_values(part: Section | Phrase) -> dict[str, Any]:

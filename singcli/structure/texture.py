@@ -103,4 +103,7 @@ def fit_texture(ssms: list[npt.NDArray[np.float32]], beats_per_bar: int, n_lags:
     return Texture(floor, near, best[1], half_bar, bar, phrase, period)
 
 
-DEFAULT_TEXTURE = Texture(0.35, 0.30, 1.0, 0.05, 0.04, 0.04, 0.04)
+# Fitted by `train` to the 4/4 songs of POP909 but those whose number ends in 3.
+DEFAULT_TEXTURE = Texture(
+    floor=0.380, near=0.608, near_beats=1.0, half_bar=-0.002, bar=0.008, phrase=0.074, period=0.025
+)

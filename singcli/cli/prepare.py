@@ -1,0 +1,152 @@
+"""`singcli prepare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from singcli.cli.console import Console
+from singcli.cli.options import JsonOption, QuietOption
+
+EXAMPLES = (
+    (
+        "POP909 with its beats, keys and section labels; hold out the songs that end in 3",
+        "singcli prepare POP909/ --out data/pop909 --beats annotation --rules pop909 "
+        "--validation-ids '3$'",
+    ),
+    (
+        "all MIDI of a folder and an archive, whatever it is",
+        "singcli prepare midi/ more.zip --out data/mine --licence 'CC0, my own pieces'",
+    ),
+)
+
+MAX_REASONS_SHOWN = 10
+
+
+def prepare(
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(metavar="INPUT", help="MIDI files, folders and zip archives of them."),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the dataset, made if missing.")],
+    *,
+    beats: Annotated[
+        Literal["file", "annotation", "estimate"],
+        typer.Option(
+            help="Beats from the files' ticks and meters, from POP909's beat_midi.txt beside them, "
+            "or estimated (for performances played without a grid)."
+        ),
+    ] = "file",
+    pickups: Annotated[
+        bool,
+        typer.Option(
+            "--pickups/--no-pickups",
+            help="With --beats file: listen for upbeats that the files' bars do not know of.",
+        ),
+    ] = False,
+    rules: Annotated[
+        str,
+        typer.Option(
+            help="Who plays the lead: auto, pop909, lieder, solo-piano, or a TOML file of rules."
+        ),
+    ] = "auto",
+    sections: Annotated[
+        bool,
+        typer.Option(
+            "--sections/--no-sections", help="Align POP909's human section labels and keep them."
+        ),
+    ] = True,
+    validation_fraction: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share of the songs held out for validation.")
+    ] = 0.1,
+    validation_ids: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REGEX", help="Hold out the songs whose id matches, instead of a share."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Draws the songs held out.")] = 0,
+    licence: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT|FILE",
+            help="Licence of the songs [default: LICENSE files beside or above them].",
+        ),
+    ] = None,
+    max_bytes: Annotated[int, typer.Option(min=1, help="Skip larger files.")] = 8 * 2**20,
+    max_notes: Annotated[int, typer.Option(min=1, help="Skip files of more notes.")] = 100_000,
+    max_minutes: Annotated[float, typer.Option(min=0.01, help="Skip longer files.")] = 120.0,
+    jobs: Annotated[
+        int | None,
+        typer.Option("--jobs", "-j", min=1, max=256, help="Processes [default: the cores]."),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 3 if a file had to be skipped.")
+    ] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite",
+            help="Make all songs anew, and take out those that are not among the inputs.",
+        ),
+    ] = False,
+    json_output: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Turn MIDI files into a dataset to train on.
+
+    Run again, it goes on where it was interrupted and makes only what is new or changed. A file
+    that cannot be used is skipped; OUT/report.jsonl says why.
+    """
+    from singcli.errors import PartialFailureError
+    from singcli.preparation.limits import Limits
+    from singcli.preparation.validation import Validation
+    from singcli.prepare import prepare as run_prepare
+
+    console = Console(quiet)
+    with console.progress("preparing") as progress:
+        report = run_prepare(
+            inputs,
+            out,
+            beats=beats,
+            pickups=pickups,
+            rules=rules,
+            sections=sections,
+            validation=Validation(validation_fraction, validation_ids),
+            seed=seed,
+            licence=_licence_text(licence),
+            limits=Limits(max_bytes, max_notes, max_minutes),
+            jobs=jobs,
+            overwrite=overwrite,
+            on_progress=progress,
+        )
+    failures = [skip for skip in report.skipped if skip.failed]
+    for skip in failures[:MAX_REASONS_SHOWN]:
+        console.warning(f"skipped {skip.source}: {skip.reason}")
+    if len(failures) > MAX_REASONS_SHOWN:
+        more = len(failures) - MAX_REASONS_SHOWN
+        console.warning(f"skipped {more} more files, see {out / 'report.jsonl'}")
+    summary = report.summary()
+    if json_output:
+        console.result_json(summary)
+    else:
+        console.result(str(out))
+    console.status(
+        f"{summary['songs']} songs ({summary['train']} to train on, {summary['validation']} held "
+        f"out, {summary['with_sections']} with sections), {summary['reused']} of them from before; "
+        f"{summary['skipped']} files skipped; {summary['seconds']} s"
+    )
+    if strict and failures:
+        raise PartialFailureError(
+            f"{len(failures)} files were skipped", f"see {out / 'report.jsonl'}"
+        )
+
+
+def _licence_text(licence: str | None) -> str | None:
+    """Return the content of the file, if it is the name of one, else the text itself."""
+    if licence is None or "\n" in licence:
+        return licence
+    path = Path(licence)
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else licence

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from singcli.errors import InputError
+from singcli.structure.form import (
+    MAX_BARS,
+    Form,
+    Phrase,
+    Section,
+    Span,
+    beats_from_meter,
+    repeats_of_form,
+    ssm_from_form,
+    wanted_bar_map,
+)
+from singcli.structure.texture import DEFAULT_TEXTURE, Texture
+
+FLAT = Texture(0.1, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0)
+AABA = Form((Section("A", 2), Section("A", 2, 0.2), Section("B", 2), Section("A", 2, 0.3)))
+
+labels = st.sampled_from(["A", "B", "chorus"])
+units = st.floats(0, 1).map(lambda value: round(value, 3))
+phrases = st.lists(
+    st.builds(Phrase, st.sampled_from("ab"), st.integers(1, 3), units), min_size=1, max_size=3
+).map(tuple)
+
+
+@st.composite
+def forms(draw: st.DrawFn) -> Form:
+    sections = []
+    for _ in range(draw(st.integers(1, 6))):
+        parts = draw(phrases)
+        n_bars = sum(part.n_bars for part in parts)
+        sections.append(Section(draw(labels), n_bars, draw(units), parts))
+    names = sorted({section.label for section in sections})
+    pairs = [(one, other) for one in names for other in names if one < other]
+    similarity = {pair: draw(units) for pair in pairs if draw(st.booleans())}
+    return Form(tuple(sections), draw(st.sampled_from([2, 3, 4])), similarity=similarity)
+
+
+def test_bars_sections_and_places() -> None:
+    assert (AABA.n_bars, AABA.n_beats) == (8, 32)
+    assert AABA.bar_labels == list("AAAABBAA")
+    assert AABA.bar_places.tolist() == [0, 1] * 4
+    assert AABA.bar_beats.tolist() == list(range(0, 33, 4))
+    assert AABA.section_bars == [("A", 0, 2), ("A", 2, 2), ("B", 4, 2), ("A", 6, 2)]
+    assert AABA.section_bars[2] == Span("B", 4, 2)
+
+
+def test_later_sections_resemble_the_theme_by_their_own_variation() -> None:
+    wanted = wanted_bar_map(AABA)
+    assert wanted[2, 0] == pytest.approx(0.8)
+    assert wanted[6, 0] == pytest.approx(0.7)
+    assert wanted[3, 0] == wanted[1, 0] == wanted[4, 0] == 0  # other place, own section, B
+
+
+def test_two_later_sections_resemble_each_other_by_the_larger_variation() -> None:
+    assert wanted_bar_map(AABA)[6, 2] == pytest.approx(0.7)
+    returned = Form((Section("A", 1), Section("A", 1, 0.4), Section("A", 1, 0.1)))
+    wanted = wanted_bar_map(returned)
+    assert wanted[2, 0] == pytest.approx(0.9)  # the plain return is drawn to the theme
+    assert wanted[2, 1] == pytest.approx(0.6)
+
+
+def test_variation_of_a_theme_has_no_effect() -> None:
+    varied = dataclasses.replace(AABA, sections=(Section("A", 2, 0.9), *AABA.sections[1:]))
+    np.testing.assert_array_equal(wanted_bar_map(varied), wanted_bar_map(AABA))
+
+
+def test_phrases_repeat_inside_and_across_sections() -> None:
+    parts = (Phrase("a", 1), Phrase("b", 1), Phrase("a", 1, 0.5))
+    wanted = wanted_bar_map(Form((Section("A", 3, phrases=parts), Section("A", 3, 0.2))))
+    assert wanted[2, 0] == pytest.approx(0.5)  # inside
+    assert wanted[5, 2] == pytest.approx(0.8)  # the second a is the second a again
+    assert wanted[5, 0] == wanted[3, 2] == pytest.approx(0.8 * 0.5)
+    assert wanted[1, 0] == wanted[4, 0] == 0  # b is not a
+
+
+def test_sections_of_one_label_may_end_differently() -> None:
+    first = Section("A", 3, phrases=(Phrase("a", 2), Phrase("end", 1)))
+    second = Section("A", 3, 0.0, (Phrase("a", 2), Phrase("other-end", 1)))
+    wanted = wanted_bar_map(Form((first, second)))
+    assert wanted[3, 0] == wanted[4, 1] == 1
+    assert wanted[5, 2] == 0
+
+
+def test_phrases_of_different_sections_have_nothing_in_common() -> None:
+    parts = (Phrase("a", 2),)
+    wanted = wanted_bar_map(Form((Section("A", 2, phrases=parts), Section("B", 2, phrases=parts))))
+    np.testing.assert_array_equal(wanted, np.eye(4))
+
+
+def test_sections_inherit_phrases_of_their_label_cut_to_their_length() -> None:
+    parts = (Phrase("a", 2), Phrase("b", 2))
+    form = Form((Section("A", 3), Section("A", 4, phrases=parts)))
+    assert form.sections[0].phrases == (Phrase("a", 2), Phrase("b", 1))
+    with pytest.raises(InputError, match=r"sections\[1\].bars = 5 is more than the phrases"):
+        Form((Section("A", 4, phrases=parts), Section("A", 5)))
+
+
+def test_labels_can_be_similar_at_the_same_place_only() -> None:
+    form = Form((Section("A", 2), Section("B", 3)), similarity={("B", "A"): 0.6})
+    wanted = wanted_bar_map(form)
+    assert form.similarity == {("A", "B"): 0.6}
+    assert wanted[2, 0] == wanted[3, 1] == pytest.approx(0.6)
+    assert wanted[4].tolist() == [0, 0, 0, 0, 1]
+    assert wanted[3, 0] == 0
+
+
+@given(forms())
+@settings(max_examples=60, deadline=None)
+def test_wanted_map_is_symmetric_and_repeats_draw_exactly_it(form: Form) -> None:
+    wanted = wanted_bar_map(form)
+    assert (wanted == wanted.T).all()
+    assert (np.diagonal(wanted) == 1).all()
+    assert wanted.min() >= 0
+    assert wanted.max() <= 1
+    drawn = np.eye(form.n_bars)
+    for repeat in repeats_of_form(form):
+        assert repeat.source_beat < repeat.start_beat
+        for beat in range(0, repeat.n_beats, form.beats_per_bar):
+            row = (repeat.start_beat + beat) // form.beats_per_bar
+            column = (repeat.source_beat + beat) // form.beats_per_bar
+            assert drawn[row, column] == 0  # no two stripes overlap
+            drawn[row, column] = drawn[column, row] = repeat.similarity
+    np.testing.assert_allclose(drawn, wanted, atol=1e-6)
+
+
+def test_stripes_pair_beats_and_blocks_fill_rectangles() -> None:
+    stripes = ssm_from_form(AABA, texture=FLAT)
+    assert stripes.shape == (32, 32)
+    np.testing.assert_allclose(np.diagonal(stripes[8:16, 0:8]), 0.8, atol=1e-6)
+    assert stripes[9, 0] == pytest.approx(0.1)
+    blocks = ssm_from_form(AABA, texture=FLAT, layout="blocks")
+    np.testing.assert_allclose(blocks[8:16, 0:8], 0.8, atol=1e-6)
+    np.testing.assert_allclose(blocks[16:24, 0:8], 0.1, atol=1e-6)
+    assert blocks[:8, :8].min() == 1
+
+
+@given(forms(), st.sampled_from(["stripes", "blocks"]))
+@settings(max_examples=30, deadline=None)
+def test_form_ssm_is_a_self_similarity_matrix(form: Form, layout: str) -> None:
+    ssm = ssm_from_form(form, texture=DEFAULT_TEXTURE, layout=layout)  # type: ignore[arg-type]
+    assert ssm.dtype == np.float32
+    assert (ssm == ssm.T).all()
+    assert (np.diagonal(ssm) == 1).all()
+    assert ssm.min() >= 0
+    assert ssm.max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("meter", "beats"), [("4/4", 4), ("3/4", 3), ("6/8", 3), ("2/4", 2), ("2/2", 4), ("12/8", 6)]
+)
+def test_meters_of_whole_quarters(meter: str, beats: int) -> None:
+    assert beats_from_meter(meter) == beats
+    assert AABA.with_meter(meter).n_beats == 8 * beats
+    assert AABA.with_meter(meter).meter == meter
+
+
+@pytest.mark.parametrize("meter", ["7/8", "0/4", "4/0", "4/3", "99/1", "four", "4/4 ", ""])
+def test_other_meters_are_refused(meter: str) -> None:
+    with pytest.raises(InputError, match="allowed: bars of 1 to 12 whole quarter notes"):
+        beats_from_meter(meter)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sections": ()}, "at least one section"),
+        ({"sections": (Section("A", 0),)}, r"sections\[0\].bars = 0, allowed 1 to 128"),
+        ({"sections": (Section("A", 1, math.nan),)}, r"sections\[0\].variation = nan"),
+        ({"sections": (Section("", 1),)}, r"sections\[0\].label = ''"),
+        ({"sections": (Section("A", 2, phrases=(Phrase("a", 1),)),)}, "add up to 1 bars"),
+        ({"sections": (Section("A", 2, phrases=(Phrase("a", 3),)),)}, r"phrases\[0\].bars = 3"),
+        ({"sections": (Section("A", 128),) * 5}, f"640 bars, allowed 1 to {MAX_BARS}"),
+        ({"tempo_bpm": 0.0}, "tempo = 0, allowed 20 to 300"),
+        ({"tempo_bpm": math.inf}, "tempo = inf"),
+        ({"meter": "3/4"}, "does not have 4 quarter notes"),
+        ({"similarity": {("A", "C"): 0.5}}, "similarity.A.C: no section is called 'C'"),
+        ({"similarity": {("A", "A"): 0.5}}, "the labels are the same"),
+        ({"similarity": {("A", "B"): 1.5}}, "similarity.A.B = 1.5, allowed 0 to 1"),
+        ({"similarity": {("A", "B"): 0.5, ("B", "A"): 0.4}}, "the other way round it is 0.5"),
+    ],
+)
+def test_impossible_forms_are_refused(change: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        dataclasses.replace(AABA, **change)  # type: ignore[arg-type]
