@@ -42,7 +42,6 @@ from singcli.music.key import Key
 from singcli.music.score import Score
 from singcli.preparation.scores import score_from_midi
 from singcli.recipe import read_recipe
-from singcli.structure.form import Form
 from singcli.structure.preset import read_preset
 from singcli.structure.section import Span
 
@@ -77,10 +76,9 @@ def generate(preset: str, seeds: range, folder: Path, options: Sequence[str]) ->
     return songs
 
 
-def read_generated(path: Path, form: Form) -> Score:
+def read_generated(path: Path) -> Score:
     """Read a finished file; its key is the one that was asked for, not one that is estimated."""
-    asked = read_recipe(path.with_suffix(".json")).form or {}
-    key = Key.parse(asked["key"]) if "key" in asked else form.key
+    key = Key.parse(read_recipe(path.with_suffix(".json")).options["key"])
     return dataclasses.replace(score_from_midi(path), key=key)
 
 
@@ -89,7 +87,7 @@ def measure_songs(preset: str, seeds: range, options: Sequence[str]) -> list[Mea
     form = read_preset(preset)
     with tempfile.TemporaryDirectory() as name:
         paths = generate(preset, seeds, Path(name), options)
-        scores = [read_generated(path, form) for path in paths]
+        scores = [read_generated(path) for path in paths]
     return [Measured(measure_structure(s, form), measure_guards(s)) for s in scores]
 
 

@@ -236,10 +236,10 @@ def _form_from_text(text: str) -> Form:
         if re.search(r"[\d\s:]", text) or text.isupper():
             raise
         names = preset_names()
-        near = nearest_names(text.lower(), names) or names
+        near = nearest_names(text.lower(), names)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"presets: {', '.join(names)}"
         raise InputError(
-            f"{text!r} is not a file, a preset or a form",
-            f'did you mean {" or ".join(near)}? (a form has numbers: "A8 A8 B8 A8")',
+            f"{text!r} is not a file, a preset or a form", f'{hint} (a form: "A8 A8 B8 A8")'
         ) from error
 
 

@@ -28,6 +28,7 @@ SSM_COLOURS = "magma"
 SECTION_COLOURS = "tab20"
 MAX_BAR_LINES = 96  # more lines than this hide the picture
 MAX_TICKS = 24
+MANY_SECTIONS = 24  # beyond, lines are thin, and labels without room are left out
 
 
 def write_ssm_png(
@@ -116,8 +117,9 @@ def draw_ssm(
             axes.axhline(beat, color="white", linewidth=0.3, alpha=0.25)
     for span in sections[1:]:
         beat = int(bar_beats[span.start_bar])
-        axes.axvline(beat, color="white", linewidth=1.0, alpha=0.9)
-        axes.axhline(beat, color="white", linewidth=1.0, alpha=0.9)
+        width = 1.0 if len(sections) <= MANY_SECTIONS else 0.4
+        axes.axvline(beat, color="white", linewidth=width, alpha=0.9)
+        axes.axhline(beat, color="white", linewidth=width, alpha=0.9)
     _number_bars(axes, bar_beats, vertical=True)
     _name_sections(axes, bar_beats, sections)
     return image
@@ -216,19 +218,22 @@ def _number_bars(axes: Axes, bar_beats: npt.NDArray[np.int32], *, vertical: bool
 
 def _name_sections(axes: Axes, bar_beats: npt.NDArray[np.int32], sections: Sequence[Span]) -> None:
     """Write the labels above the picture, each over the middle of its section."""
+    many = len(sections) > MANY_SECTIONS
     for span in sections:
         start, stop = bar_beats[span.start_bar], bar_beats[span.start_bar + span.n_bars]
-        share = (stop - start) / bar_beats[-1]
+        has_room = len(span.label) <= 80 * (stop - start) / bar_beats[-1]
+        if many and not has_room:
+            continue
         axes.annotate(
             span.label,
             ((start + stop) / 2, 1.0),
             xycoords=("data", "axes fraction"),
             xytext=(0, 4),
             textcoords="offset points",
-            ha="left" if len(span.label) > 80 * share else "center",
+            ha="center" if has_room else "left",
             va="bottom",
-            rotation=45 if len(span.label) > 80 * share else 0,
-            fontsize="medium",
+            rotation=0 if has_room else 45,
+            fontsize="x-small" if many else "medium",
             fontweight="bold",
             annotation_clip=False,
         )

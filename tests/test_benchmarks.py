@@ -159,7 +159,7 @@ class TestAabaStructure:
             path = folder / "song.mid"
             path.write_bytes(midi_from_score(score))
             used = UsedFile("m.onnx", "")
-            write_recipe(path.with_suffix(".json"), Recipe(used, 1, {}, {"key": "B minor"}))
+            write_recipe(path.with_suffix(".json"), Recipe(used, 1, {"key": "B minor"}))
             assert (preset, list(seeds), options) == ("aaba", [1], ["--strictness", "1"])
             return [path]
 

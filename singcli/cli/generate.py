@@ -11,7 +11,8 @@ from singcli.cli.console import Console
 from singcli.cli.options import JsonOption, OverwriteOption, QuietOption
 
 if TYPE_CHECKING:
-    from singcli.generate import Song, Wish
+    from singcli.generate import Song
+    from singcli.wish import Wish
 
 EXAMPLES = (
     ("a song in the form AABA, in the current folder", "singcli generate --preset aaba"),
@@ -34,14 +35,12 @@ def generate(
         typer.Option("--preset", "-p", help="A bundled form, or a TOML file of yours."),
     ] = None,
     form: Annotated[
-        str | None, typer.Option(help="A form such as \"A8 A8 B8 A'8\" (label, bars).")
+        str | None, typer.Option(help='A form such as "A8 A8 B8 A\'8" (label, bars).')
     ] = None,
     template: Annotated[
         Path | None, typer.Option(help="A MIDI file or an .npz of `ssm`, to repeat as it does.")
     ] = None,
-    recipe: Annotated[
-        Path | None, typer.Option(help="Make the song of this .json again.")
-    ] = None,
+    recipe: Annotated[Path | None, typer.Option(help="Make the song of this .json again.")] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Same seed, same song [default: drawn].")
     ] = None,
@@ -51,13 +50,13 @@ def generate(
     tempo: Annotated[
         float | None, typer.Option(help="Quarter notes a minute [default: the form's].")
     ] = None,
-    key: Annotated[str | None, typer.Option(help='Such as "D minor" [default: the form\'s].')] = None,
+    key: Annotated[
+        str | None, typer.Option(help='Such as "D minor" [default: the form\'s].')
+    ] = None,
     temperature: Annotated[
         float, typer.Option(help="Below 1 the likelier notes, above 1 the bolder ones.")
     ] = 1.0,
-    top_p: Annotated[
-        float, typer.Option(help="Share of the probability to draw from.")
-    ] = 1.0,
+    top_p: Annotated[float, typer.Option(help="Share of the probability to draw from.")] = 1.0,
     strictness: Annotated[
         float, typer.Option(help="Repeats from 0 (free) to 1 (note for note).")
     ] = 0.5,
@@ -69,9 +68,7 @@ def generate(
     ] = None,
     model: Annotated[str, typer.Option(help="A bundled model, or an .onnx file.")] = "pop",
     out: Annotated[Path | None, typer.Option("--out", "-o", help="File of the song.")] = None,
-    out_dir: Annotated[
-        Path, typer.Option(help="Folder of the songs, made if missing.")
-    ] = Path(),
+    out_dir: Annotated[Path, typer.Option(help="Folder of the songs, made if missing.")] = Path(),
     filename: Annotated[
         str, typer.Option(help="Name pattern with {preset}, {seed}, {index}; {seed:06d} works.")
     ] = "{preset}-{seed}.mid",
@@ -84,7 +81,8 @@ def generate(
     Give one of --preset, --form, --template and --recipe. Beside each song lies its recipe, a
     JSON from which the same file can be made again.
     """
-    from singcli.generate import generate_songs, model_path, song_targets
+    from singcli.generate import generate_songs, model_path
+    from singcli.targets import song_targets
 
     console = Console(quiet)
     wish, seed = _wish(
@@ -102,7 +100,7 @@ def generate(
         steering=steering,
     )
     targets = song_targets(
-        wish, seed=seed, count=count, out=out, out_dir=out_dir, filename=filename
+        wish.name, seed=seed, count=count, out=out, out_dir=out_dir, filename=filename
     )
     if seed is None:
         console.status(f"seed {targets[0][0]} drawn")
@@ -130,8 +128,8 @@ def _wish(
 ) -> tuple[Wish, int | None]:
     """Put the options together; a recipe brings its own and its seed."""
     from singcli.errors import InputError
-    from singcli.generate import Wish, template_from_file, wish_from_recipe
     from singcli.music.key import Key
+    from singcli.wish import Wish, template_from_file, wish_from_recipe
 
     given = [
         name

@@ -11,7 +11,7 @@ from singcli.cli.console import Console
 from singcli.cli.options import JsonOption, QuietOption
 
 if TYPE_CHECKING:
-    from singcli.training.loop import Status
+    from singcli.training.status import Status
 
 EXAMPLES = (
     (
@@ -37,9 +37,7 @@ def train(
     max_minutes: Annotated[
         float | None, typer.Option(min=0.0, help="Stop after so many minutes, ready to resume.")
     ] = None,
-    device: Annotated[
-        str, typer.Option(help="auto, cpu, cuda (mixed precision) or mps.")
-    ] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda (mixed precision) or mps.")] = "auto",
     processes: Annotated[
         int | None,
         typer.Option(min=1, max=256, help="Processes on a CPU [default: the cores, at most 8]."),

@@ -41,7 +41,8 @@ def copy_shift(strictness: float, grade: npt.ArrayLike) -> Floats:
     reach = (np.asarray(grade, np.float64) - FREE_BELOW) / (FULL_FROM - FREE_BELOW)
     effective = strictness * np.clip(reach, 0.0, 1.0)
     with np.errstate(divide="ignore"):
-        return (STRICTNESS_ODDS * effective / (1 - effective)).astype(np.float32)
+        shift: Floats = (STRICTNESS_ODDS * effective / (1 - effective)).astype(np.float32)
+    return shift
 
 
 def next_token_table(onsets: npt.NDArray[np.bool_]) -> Tokens:
@@ -88,7 +89,7 @@ def note_probs(
     """
     with np.errstate(over="ignore"):
         odds = 1 / (1 + np.exp(-(gate + shift)))
-    probs = softmax(logits / temperature) * (1 - odds)[:, None]
+    probs: Floats = softmax(logits / temperature) * (1 - odds)[:, None]
     probs[np.arange(len(probs)), copied] += odds
     return probs
 
@@ -161,4 +162,5 @@ def draw(weights: Floats, uniform: npt.NDArray[np.float64]) -> Tokens:
     """
     cumulative = np.cumsum(weights, axis=1, dtype=np.float64)
     chosen = np.count_nonzero(cumulative <= (uniform * cumulative[:, -1])[:, None], axis=1)
-    return np.minimum(chosen, weights.shape[1] - 1)
+    column: Tokens = np.minimum(chosen, weights.shape[1] - 1)
+    return column

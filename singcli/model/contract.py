@@ -66,13 +66,17 @@ TOKEN_PITCH = np.concatenate(
 def tokens_from_notes(voice: npt.ArrayLike, pitch: npt.ArrayLike) -> npt.NDArray[np.int64]:
     """Return the token of each (voice, MIDI pitch)."""
     key = np.asarray(pitch, np.int64) - MIN_PITCH
-    return np.where(np.asarray(voice) == LEAD, N_PITCHES - 1 - key, N_PITCHES + key)
+    token: npt.NDArray[np.int64] = np.where(
+        np.asarray(voice) == LEAD, N_PITCHES - 1 - key, N_PITCHES + key
+    )
+    return token
 
 
 def duration_classes(duration: npt.ArrayLike) -> npt.NDArray[np.int64]:
     """Return the nearest duration class of each duration in steps (the shorter of two)."""
     steps = np.asarray(duration, np.int64)
-    return np.abs(DURATIONS - steps[..., None]).argmin(axis=-1)
+    nearest: npt.NDArray[np.int64] = np.abs(DURATIONS - steps[..., None]).argmin(axis=-1)
+    return nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +110,9 @@ def step_inputs(n: int, sizes: NetworkSizes) -> dict[str, npt.NDArray[Any]]:
         "place": N_PLACE,
         "grade": 2,
     }
-    inputs: dict[str, npt.NDArray[Any]] = {k: np.zeros((n, w), np.float32) for k, w in floats.items()}
+    inputs: dict[str, npt.NDArray[Any]] = {
+        k: np.zeros((n, w), np.float32) for k, w in floats.items()
+    }
     inputs["lead"] = np.full(n, NO_LEAD, np.int64)
     inputs["lead_age"] = np.zeros((n, 1), np.float32)
     inputs["hidden"] = np.zeros((n, sizes.lstm), np.float32)

@@ -218,15 +218,13 @@ def lead_age(steps: npt.ArrayLike) -> Floats:
     return (np.log1p(capped) / 4).astype(np.float32)
 
 
-def take_steps(roll: npt.NDArray[np.generic], step: npt.NDArray[np.int64], fill: int) -> npt.NDArray[np.generic]:
-    """Return `roll[step]`, with rows of `fill` where `step` is -1."""
+def take_steps(roll: Roll, step: npt.NDArray[np.int64]) -> Roll:
+    """Return `roll[step]`, with empty rows where `step` is -1."""
     taken = roll[step]
-    taken[step < 0] = fill
+    taken[step < 0] = False
     return taken
 
 
 def reference_shift(score: Score) -> int:
     """Return the semitones that bring a score into C major or A minor (0 if its key is unknown)."""
     return 0 if score.key is None else score.key.shift_to_reference
-
-

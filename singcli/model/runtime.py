@@ -1,4 +1,4 @@
-"""The model file opened for inference: numpy arrays in, numpy arrays out, state in the caller's hands.
+"""The model file opened for inference: numpy arrays in and out, the state in the caller's hands.
 
 The only module that touches onnxruntime.
 """

@@ -14,140 +14,34 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from singcli.errors import InputError
 from singcli.model import choice
 from singcli.model.contract import (
     DURATIONS,
     MAX_NOTES_PER_STEP,
-    N_CONTEXT,
     N_NOTE_TOKENS,
     N_TOKENS,
     NO_DURATION,
     NO_LEAD,
     START,
     STOP,
-    TOKEN_PITCH,
-    TOKEN_VOICE,
-    SsmKind,
     step_inputs,
 )
 from singcli.model.features import (
-    TokenScore,
     lead_age,
-    place_features,
     roll_from_tokens,
-    source_steps,
-    steps_a_bar_ago,
     token_chroma,
 )
+from singcli.model.plan import Plan, SamplingOptions
 from singcli.model.runtime import Runtime
+from singcli.model.song_state import SongState
 from singcli.model.steering import choose_candidate, row_errors
-from singcli.music.dynamics import metrical_velocities
-from singcli.music.key import Mode
 from singcli.music.score import N_PITCHES, STEPS_PER_BEAT, Score
-from singcli.structure.alignment import RepeatMap, context_weights, repeat_map_from_ssm
-from singcli.structure.ssm import Matrix, beat_features
+from singcli.structure.ssm import beat_features
 
 Floats = npt.NDArray[np.float32]
 Roll = npt.NDArray[np.bool_]
 
-MAX_CANDIDATES = 256
 _DRAWS_PER_STEP = 2 * (MAX_NOTES_PER_STEP + 1)  # a token and a duration
-
-
-@dataclass(frozen=True, slots=True)
-class SamplingOptions:
-    """How to draw.
-
-    Parameters
-    ----------
-    temperature : float > 0
-        Of notes and durations that are not copied.
-    top_p : float in (0, 1]
-        Share of the probability that is kept; 1 keeps all.
-    strictness : float in [0, 1]
-        From free to note-identical repeats.
-    candidates : int, 1 to `MAX_CANDIDATES`
-        Drafts of every beat; with 1 there is no steering.
-    steering : float >= 0
-        Strength with which a candidate near the wanted SSM is preferred.
-
-    Raises
-    ------
-    InputError
-        If a value is outside its range.
-    """
-
-    temperature: float = 1.0
-    top_p: float = 1.0
-    strictness: float = 0.5
-    candidates: int = 1
-    steering: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        for name, value, allowed, fits in (
-            ("temperature", self.temperature, "0.05 to 5", 0.05 <= self.temperature <= 5),
-            ("top_p", self.top_p, "above 0 to 1", 0 < self.top_p <= 1),
-            ("strictness", self.strictness, "0 to 1", 0 <= self.strictness <= 1),
-            (
-                "candidates",
-                self.candidates,
-                f"1 to {MAX_CANDIDATES}",
-                1 <= self.candidates <= MAX_CANDIDATES,
-            ),
-            ("steering", self.steering, "0 to 1e6", 0 <= self.steering <= 1e6),
-        ):
-            if not fits:
-                raise InputError(f"{name} = {value}, allowed: {allowed}")
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """Notes that are not sampled but forced, while the state runs on.
-
-    Parameters
-    ----------
-    score : Score
-        In the reference key, on the plan's bars.
-    mask : np.ndarray, shape=(n_steps, N_VOICES), bool
-        True where a voice's onsets are given, its silence included.
-    """
-
-    score: Score
-    mask: npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """One song to be sampled.
-
-    Parameters
-    ----------
-    ssm : np.ndarray, shape=(n_beats, n_beats)
-        The wanted self-similarity.
-    bar_beats : np.ndarray, shape=(n_bars + 1,)
-        As in `Score`.
-    kind : {"music", "form", "none"}
-        Where the SSM comes from; with "none" it is not read.
-    mode : {"major", "minor"}
-    tempo_bpm : float
-    given : Given, optional
-    """
-
-    ssm: Matrix
-    bar_beats: npt.NDArray[np.int32]
-    kind: SsmKind
-    mode: Mode = "major"
-    tempo_bpm: float = 100.0
-    given: Given | None = None
-
-    def repeat_map(self, continuation_bonus: float) -> RepeatMap:
-        """Return the plan's sources; nothing but new beats without an SSM."""
-        if self.kind == "none":
-            blank = np.zeros((len(self.ssm), len(self.ssm)), np.float32)
-            return repeat_map_from_ssm(blank, continuation_bonus=continuation_bonus)
-        return repeat_map_from_ssm(self.ssm, continuation_bonus=continuation_bonus)
 
 
 def sample_scores(
@@ -156,7 +50,7 @@ def sample_scores(
     seeds: Sequence[int | np.random.SeedSequence],
     options: SamplingOptions,
     *,
-    on_beat: Callable[[int, int], None] = lambda done, total: None,
+    on_beat: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> list[Score]:
     """Sample one song for each plan and seed.
 
@@ -180,72 +74,6 @@ def sample_scores(
     return sampler.scores()
 
 
-class _Song:
-    """A plan laid out step by step, and the history of its song."""
-
-    def __init__(self, plan: Plan, runtime: Runtime, n_beats: int) -> None:
-        card, n_steps = runtime.card, n_beats * STEPS_PER_BEAT
-        repeat_map = plan.repeat_map(card.continuation_bonus)
-        self.plan = plan
-        self.n_steps = len(plan.ssm) * STEPS_PER_BEAT
-        self.grade = _extended(repeat_map.grade, n_beats, 0)
-        self.source = _extended(source_steps(repeat_map.source), n_steps + 1, -1)
-        self.bar_ago = _extended(steps_a_bar_ago(plan.bar_beats), n_steps + 1, -1)
-        place = place_features(plan.bar_beats, kind=plan.kind, mode=plan.mode)
-        self.place = _extended(place, n_steps, 0)
-        blank = plan.kind == "none"
-        self.weights = (
-            None if blank else context_weights(plan.ssm, temperature=card.context_temperature)
-        )
-        # History; the row before the last stays empty and is what step -1 means.
-        self.onsets = np.zeros((n_steps + 2, N_NOTE_TOKENS), np.bool_)
-        self.sounding = np.zeros_like(self.onsets)
-        self.durations = np.full(self.onsets.shape, NO_DURATION, np.int8)
-        self.chroma = np.zeros((n_beats, STEPS_PER_BEAT * N_CONTEXT), np.float32)
-        self.features: Floats | None = None
-        self.given = None if plan.given is None else _GivenTokens(plan.given, n_steps)
-
-    def context(self, beat: int) -> Floats:
-        """Return the soft context of a beat's steps, shape=(STEPS_PER_BEAT, N_CONTEXT)."""
-        if self.weights is None or not 0 < beat < len(self.weights):
-            return np.zeros((STEPS_PER_BEAT, N_CONTEXT), np.float32)
-        context: Floats = self.weights[beat, :beat] @ self.chroma[:beat]
-        return context.reshape(STEPS_PER_BEAT, N_CONTEXT)
-
-    def score(self) -> Score:
-        """Return the history as a score, given notes in their own lengths."""
-        step, token = np.nonzero(self.onsets[: self.n_steps])
-        duration = DURATIONS[self.durations[step, token]]
-        voice, pitch = TOKEN_VOICE[token], TOKEN_PITCH[token]
-        velocity = metrical_velocities(step, voice, self.plan.bar_beats)
-        columns = [step, voice, pitch, duration, velocity]
-        if self.plan.given is not None:
-            given = self.plan.given
-            forced = given.mask[step, voice]
-            kept = given.mask[given.score.step, given.score.voice]
-            names = ("step", "voice", "pitch", "duration", "velocity")
-            columns = [
-                np.concatenate([column[~forced], getattr(given.score, name)[kept]])
-                for name, column in zip(names, columns, strict=True)
-            ]
-        return Score.from_notes(
-            *columns, bar_beats=self.plan.bar_beats, tempo_bpm=self.plan.tempo_bpm
-        )
-
-
-class _GivenTokens:
-    """Given notes step by step, as the decisions need them."""
-
-    def __init__(self, given: Given, n_steps: int) -> None:
-        mask = _extended(given.mask, n_steps, 0).astype(np.bool_)
-        tokens = TokenScore.from_score(given.score)
-        by_token = np.repeat(mask, N_PITCHES, axis=1)
-        onsets = _extended(tokens.onsets, n_steps, 0).astype(np.bool_) & by_token
-        self.free = np.concatenate([~by_token, np.ones((n_steps, 1), np.bool_)], axis=1)
-        self.following = choice.next_token_table(onsets)
-        self.durations = _extended(tokens.duration_map, n_steps, NO_DURATION)
-
-
 class _Sampler:
     """The state of all rows, beat after beat."""
 
@@ -258,7 +86,7 @@ class _Sampler:
     ) -> None:
         self.runtime, self.options = runtime, options
         n_beats = max(len(plan.ssm) for plan in plans)
-        self.songs = [_Song(plan, runtime, n_beats) for plan in plans]
+        self.songs = [SongState(plan, runtime.card, n_beats) for plan in plans]
         self.rngs = [np.random.Generator(np.random.PCG64(seed)) for seed in seeds]
         self.m = options.candidates
         n_rows = len(self.songs) * self.m
@@ -507,10 +335,3 @@ class _Past:
     def planes(self) -> Floats:
         """Return onsets and sounding notes side by side, shape=(R, 352)."""
         return np.concatenate([self.onsets, self.sounding], axis=1).astype(np.float32)
-
-
-def _extended(array: npt.NDArray[np.generic], length: int, fill: int) -> npt.NDArray[np.generic]:
-    """Return the array with rows of `fill` behind it, up to `length` rows."""
-    extended = np.full((length, *array.shape[1:]), fill, array.dtype)
-    extended[: len(array)] = array
-    return extended

@@ -24,6 +24,7 @@ from singcli.music.notes import MeterChange
 BEATS_PER_QUARTER = (1, 2, 4)
 MAX_PADDING = 0.05  # share of silence that filling up bars may add
 MAX_BAR_QUARTERS = 64
+MAX_BARS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +65,8 @@ def bars_from_meters(
     Raises
     ------
     InputError
-        If a bar is longer than 64 quarters, or bars cannot be brought to whole beats with at most
-        5 % of added silence.
+        If a bar is longer than 64 quarters, there are more than 20,000, or they cannot be brought
+        to whole beats with at most 5 % of added silence.
     """
     lines, meter = _bar_lines(meters, ticks_per_quarter, end_tick, source)
     tick = np.array([float(line) for line in lines])
@@ -99,6 +100,8 @@ def _bar_lines(
         stop = end_tick if is_last else meters[i + 1].tick
         length = quarters * ticks_per_quarter
         n_bars = max(-((meter.tick - stop) // length), 0)
+        if len(lines) + n_bars > MAX_BARS:
+            raise InputError(f"{source}: more than {MAX_BARS} bars")
         lines += [meter.tick + k * length for k in range(n_bars)]
         bars_of_meter[name] = bars_of_meter.get(name, 0) + n_bars
         if is_last:

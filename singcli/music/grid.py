@@ -84,31 +84,34 @@ def score_from_beats(
     bar_lines: Sequence[int] | npt.NDArray[np.int64],
     *,
     tempo_bpm: float,
-    key: Key | None = None,
+    trim: bool = True,
 ) -> tuple[Score, int]:
-    """Round notes to the grid; leave out empty bars at the beginning and the end.
+    """Round notes to the grid; estimate the key.
 
     Parameters
     ----------
     bar_lines : sequence of int, strictly increasing
         In the beats of `notes`; every onset lies between the first and the last.
-    key : Key, optional
-        Estimated from the notes where it is not given.
+    tempo_bpm : float > 0
+    trim : bool
+        Leave out empty bars at the beginning and the end.
 
     Returns
     -------
     Score
-        Its bar 0 is the first bar in which a note begins.
+        If trimmed, its bar 0 is the first in which a note begins, its last one the last in which
+        one sounds.
     int
         Number of bars left out at the beginning.
     """
     lines = np.asarray(bar_lines, np.int64)
     onset, end = steps_from_beats(notes.onset_beat), _end_steps(notes)
-    bar_of_note = np.searchsorted(lines * STEPS_PER_BEAT, onset, side="right") - 1
-    bar_of_end = np.searchsorted(lines * STEPS_PER_BEAT, end, side="left") - 1
-    first = int(bar_of_note.min(initial=len(lines) - 1))
-    last = int(np.minimum(bar_of_end, len(lines) - 2).max(initial=first))
-    lines = lines[first : last + 2]
+    first = 0
+    if trim and len(onset):
+        last_bar = len(lines) - 2
+        first = _bar_of(int(onset.min()), lines)
+        last = min(_bar_of(int(end.max()) - 1, lines), last_bar)
+        lines = lines[first : last + 2]
     score = Score.from_notes(
         onset - lines[0] * STEPS_PER_BEAT,
         notes.voice,
@@ -117,7 +120,7 @@ def score_from_beats(
         notes.velocity,
         bar_beats=lines - lines[0],
         tempo_bpm=tempo_bpm,
-        key=key or key_of_notes(notes),
+        key=key_of_notes(notes),
     )
     return score, first
 
@@ -127,6 +130,10 @@ def key_of_notes(notes: BeatNotes) -> Key | None:
     length = np.maximum(notes.end_beat - notes.onset_beat, 0)
     weights = np.bincount(notes.pitch % 12, weights=length, minlength=12)
     return None if np.ptp(weights) == 0 else estimate_key(weights)
+
+
+def _bar_of(step: int, lines: npt.NDArray[np.int64]) -> int:
+    return int(np.searchsorted(lines * STEPS_PER_BEAT, step, side="right")) - 1
 
 
 def _end_steps(notes: BeatNotes) -> npt.NDArray[np.int64]:

@@ -12,6 +12,7 @@ Conventions
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,6 +76,27 @@ def midi_from_bytes(content: bytes, *, source: str) -> MidiMusic:
         tempo=_tempo(score, source),
         meters=_meters(score, source),
     )
+
+
+def end_of_tracks_tick(content: bytes, *, source: str) -> int:
+    """Return the tick at which the longest track ends, notes or not.
+
+    Raises
+    ------
+    InputError
+        If the bytes are not a MIDI file, or it lasts absurdly long.
+    """
+    import mido  # symusic knows only where notes end
+    from mido.midifiles.meta import KeySignatureError
+
+    try:
+        tracks = mido.MidiFile(file=io.BytesIO(content)).tracks
+    except (OSError, EOFError, ValueError, LookupError, KeySignatureError) as error:
+        raise InputError(f"{source}: not a readable MIDI file ({_short(error)})") from error
+    end = max((sum(message.time for message in track) for track in tracks), default=0)
+    if end > MAX_TICK:
+        raise InputError(f"{source}: absurd length (more than {MAX_TICK} ticks)")
+    return end
 
 
 def _notes(score: ScoreTick, source: str) -> NoteTable:

@@ -78,9 +78,9 @@ class VoiceRules:
     otherwise : {"lead", "accompaniment", "drop"}
         Voice of the tracks for which no rule holds.
     fallback : {"none", "skyline", "track"}
-        Where no note has become lead: "none" leaves the lead empty, "skyline" takes the upper line
-        (`with_skyline_lead`), "track" takes the highest track that plays one note at a time, or
-        the skyline where there is none.
+        If no track has become lead, although a track was left to `otherwise`: "none" leaves the
+        lead empty, "skyline" takes the upper line (`with_skyline_lead`), "track" takes the highest
+        track that plays one note at a time, or the skyline where there is none.
     """
 
     name: str
@@ -89,14 +89,27 @@ class VoiceRules:
     fallback: Fallback
 
 
-def voice_of_tracks(
-    tracks: Sequence[Track], notes: NoteTable, rules: VoiceRules
-) -> npt.NDArray[np.int64]:
-    """Return the voice of every track: `LEAD`, `ACCOMPANIMENT` or `DROPPED`, shape=(n_tracks,)."""
+@dataclass(frozen=True, slots=True)
+class VoiceAssignment:
+    """What the rules say about one file.
+
+    Parameters
+    ----------
+    voice_of_track : np.ndarray, shape=(n_tracks,), int64
+        `LEAD`, `ACCOMPANIMENT` or `DROPPED`.
+    wants_skyline : bool
+        Whether the upper line is to become the lead.
+    """
+
+    voice_of_track: npt.NDArray[np.int64]
+    wants_skyline: bool
+
+
+def assign_voices(tracks: Sequence[Track], notes: NoteTable, rules: VoiceRules) -> VoiceAssignment:
+    """Give every track to a voice."""
     counts = np.bincount(notes.track, minlength=len(tracks))
     sounding = [i for i, track in enumerate(tracks) if counts[i] and not track.is_drum]
     voices = np.full(len(tracks), DROPPED, np.int64)
-    voices[sounding] = _VOICES[rules.otherwise]
     undecided = list(sounding)
     for rule in rules.rules:
         answering = [
@@ -107,23 +120,26 @@ def voice_of_tracks(
             answering = [next(i for i in answering if counts[i] >= half)]
         voices[answering] = _VOICES[rule.voice]
         undecided = [i for i in undecided if i not in answering]
-    if rules.fallback == "track" and LEAD not in voices:
-        _promote_tune(voices, notes)
-    return voices
+    voices[undecided] = _VOICES[rules.otherwise]
+    if rules.fallback == "none" or not undecided or LEAD in voices:
+        return VoiceAssignment(voices, wants_skyline=False)
+    tune = _tune_track(voices, notes) if rules.fallback == "track" else None
+    if tune is not None:
+        voices[tune] = LEAD
+    return VoiceAssignment(voices, wants_skyline=tune is None)
 
 
-def _promote_tune(voices: npt.NDArray[np.int64], notes: NoteTable) -> None:
-    """Make the highest track that plays one note at a time the lead, if it has company."""
+def _tune_track(voices: npt.NDArray[np.int64], notes: NoteTable) -> int | None:
+    """Return the highest track that plays one note at a time and is not alone, None without one."""
     candidates = np.flatnonzero(voices == ACCOMPANIMENT)
     best, best_pitch = None, -1.0
-    for i in candidates:
+    for i in candidates if len(candidates) > 1 else ():
         own = notes.where(notes.track == i)
         monophony = len(np.unique(own.onset_tick)) / len(own)
         pitch = float(np.mean(own.pitch))
         if monophony >= MIN_MONOPHONY and pitch > best_pitch:
-            best, best_pitch = i, pitch
-    if best is not None and len(candidates) > 1:
-        voices[best] = LEAD
+            best, best_pitch = int(i), pitch
+    return best
 
 
 def with_skyline_lead(score: Score) -> Score:

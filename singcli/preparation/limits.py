@@ -54,7 +54,7 @@ def usable_music(
     Parameters
     ----------
     voices : np.ndarray, shape=(n_tracks,)
-        As from `voice_of_tracks`.
+        As from `assign_voices`.
 
     Raises
     ------

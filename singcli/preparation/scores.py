@@ -17,10 +17,10 @@ from singcli.music import grid
 from singcli.music.bars import bars_from_meters
 from singcli.music.downbeats import downbeat_evidence, pickup_steps
 from singcli.music.grid import BeatNotes
-from singcli.music.midi_reading import midi_from_bytes
+from singcli.music.midi_reading import end_of_tracks_tick, midi_from_bytes
 from singcli.music.notes import MeterChange, MidiMusic
 from singcli.music.score import LEAD, STEPS_PER_BEAT, Score
-from singcli.music.voices import VoiceRules, voice_of_tracks, with_skyline_lead
+from singcli.music.voices import VoiceRules, assign_voices, with_skyline_lead
 from singcli.preparation import pop909
 from singcli.preparation.limits import Limits, usable_music, validate_score
 
@@ -43,7 +43,11 @@ class PreparedScore:
 
 
 def score_from_midi(
-    path: Path, *, beats: Beats = "file", rules: str | Path | VoiceRules = DEFAULT_RULES
+    path: Path,
+    *,
+    beats: Beats = "file",
+    rules: str | Path | VoiceRules = DEFAULT_RULES,
+    whole: bool = False,
 ) -> Score:
     """Read one MIDI file as a score.
 
@@ -54,6 +58,9 @@ def score_from_midi(
     rules : str, Path or VoiceRules
         Voice rules. The default gives the lead to the first track named like a tune, else to the
         highest track that plays one note at a time, else to the upper line.
+    whole : bool
+        With beats of the file: keep empty bars at both ends, up to where the file's tracks end. A
+        file that singcli wrote is read back as exactly the score that was written.
 
     Raises
     ------
@@ -74,7 +81,10 @@ def score_from_midi(
         side_files = _read_side_files(path) if beats == "annotation" else {}
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    return prepared_score(content, side_files, source=str(path), rules=rules, beats=beats).score
+    prepared = prepared_score(
+        content, side_files, source=str(path), rules=rules, beats=beats, whole=whole
+    )
+    return prepared.score
 
 
 def _read_side_files(path: Path) -> dict[str, str]:
@@ -96,6 +106,7 @@ def prepared_score(
     beats: Beats = "file",
     pickups: bool = False,
     sections: bool = True,
+    whole: bool = False,
     limits: Limits | None = None,
 ) -> PreparedScore:
     """Make a score of the bytes of a MIDI file and the annotations beside it.
@@ -114,6 +125,8 @@ def prepared_score(
         With beats of the file: whether to listen for an upbeat that its bars do not know of.
     sections : bool
         Whether to align human section labels where there are some.
+    whole : bool
+        With beats of the file: whether to keep empty bars at both ends.
     limits : Limits, optional
 
     Raises
@@ -122,18 +135,19 @@ def prepared_score(
         As `score_from_midi`; and if an annotation is needed and missing, or damaged.
     """
     music = midi_from_bytes(content, source=source)
-    track_voices = voice_of_tracks(music.tracks, music.notes, rules)
-    music = usable_music(music, track_voices, limits=limits or Limits(), source=source)
-    voices = track_voices[music.notes.track].astype(np.uint8)
+    assigned = assign_voices(music.tracks, music.notes, rules)
+    music = usable_music(music, assigned.voice_of_track, limits=limits or Limits(), source=source)
+    voices = assigned.voice_of_track[music.notes.track].astype(np.uint8)
     if beats == "annotation":
         prepared = _on_annotated_beats(music, voices, side_files, source, sections=sections)
     elif beats == "estimate":
         prepared = _on_estimated_beats(music, voices, source)
     else:
-        prepared = _on_file_beats(music, voices, source, pickups=pickups)
+        end_tick = end_of_tracks_tick(content, source=source) if whole else None
+        prepared = _on_file_beats(music, voices, source, pickups=pickups, end_tick=end_tick)
     validate_score(prepared.score, source=source)
     score = prepared.score
-    if rules.fallback != "none" and LEAD not in score.voice:
+    if assigned.wants_skyline:
         score = with_skyline_lead(score)
     key = pop909.parse_key(side_files.get(pop909.KEY_FILE, ""))
     if key is not None:
@@ -146,15 +160,23 @@ def prepared_score(
 
 
 def _on_file_beats(
-    music: MidiMusic, voices: npt.NDArray[np.uint8], source: str, *, pickups: bool
+    music: MidiMusic,
+    voices: npt.NDArray[np.uint8],
+    source: str,
+    *,
+    pickups: bool,
+    end_tick: int | None,
 ) -> PreparedScore:
-    """Take beats and bars from the file's ticks and meters."""
+    """Take beats and bars from the file's ticks and meters; trim them if `end_tick` is None."""
     notes, per_quarter = music.notes, music.ticks_per_quarter
     meters = music.meters
     if pickups and len(meters) == 1:
         meters = (_meter_after_pickup(music),)
     bars = bars_from_meters(
-        meters, ticks_per_quarter=per_quarter, end_tick=music.end_tick, source=source
+        meters,
+        ticks_per_quarter=per_quarter,
+        end_tick=max(music.end_tick, end_tick or 0),
+        source=source,
     )
     in_beats = BeatNotes(
         bars.beats_from_ticks(notes.onset_tick),
@@ -164,7 +186,9 @@ def _on_file_beats(
         notes.velocity,
     )
     bpm = music.tempo.median_bpm(int(notes.onset_tick[0]), music.end_tick)
-    score, _ = grid.score_from_beats(in_beats, bars.beat, tempo_bpm=bpm * bars.beats_per_quarter)
+    score, _ = grid.score_from_beats(
+        in_beats, bars.beat, tempo_bpm=bpm * bars.beats_per_quarter, trim=end_tick is None
+    )
     return PreparedScore(score, bars.meter)
 
 

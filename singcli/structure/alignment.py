@@ -98,7 +98,8 @@ def sparsemax(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     cumulative = np.cumsum(descending, axis=-1)
     support = np.count_nonzero(1 + rank * descending > cumulative, axis=-1)[..., None]
     threshold = (np.take_along_axis(cumulative, support - 1, axis=-1) - 1) / support
-    return np.maximum(scores - threshold, 0.0).astype(np.float32)
+    weights: npt.NDArray[np.float32] = np.maximum(scores - threshold, 0.0).astype(np.float32)
+    return weights
 
 
 def context_weights(

@@ -83,9 +83,9 @@ def ssm_from_features(features: npt.NDArray[np.float32], *, window_beats: int = 
     window_beats : int > 0
         Length of the diagonal window, half of it before the beat; cut at the borders.
     """
-    similarity = features @ features.T
+    similarity: Matrix = features @ features.T
     if window_beats == 1:
-        return np.clip(similarity, 0.0, 1.0)
+        return similarity.clip(0.0, 1.0)
     n_beats = len(similarity)
     total = np.zeros_like(similarity)
     for shift in range(-(window_beats // 2), window_beats - window_beats // 2):
@@ -93,11 +93,11 @@ def ssm_from_features(features: npt.NDArray[np.float32], *, window_beats: int = 
         if low < high:
             moved = slice(low + shift, high + shift)
             total[low:high, low:high] += similarity[moved, moved]
-    averaged = total / _pair_counts(n_beats, window_beats)
+    averaged: Matrix = total / _pair_counts(n_beats, window_beats)
     sounding = np.diagonal(similarity) > 0
     averaged[~sounding] = 0.0
     averaged[:, ~sounding] = 0.0
-    return np.clip(averaged, 0.0, 1.0).astype(np.float32)
+    return averaged.clip(0.0, 1.0).astype(np.float32)
 
 
 def ssm_from_score(score: Score, *, window_beats: int = WINDOW_BEATS) -> Matrix:
@@ -158,5 +158,5 @@ def _pair_counts(n_beats: int, window_beats: int) -> Matrix:
 def _unit(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Scale rows to length 1 and leave zero rows alone."""
     length = np.linalg.norm(rows, axis=-1, keepdims=True)
-    scaled: npt.NDArray[np.float32] = rows / np.where(length > 0, length, 1)
+    scaled: Matrix = (rows / np.where(length > 0, length, 1)).astype(np.float32)
     return scaled

@@ -43,7 +43,7 @@ class Provenance:
     ----------
     kind : {"midi", "preset", "form"}
     name : str
-        File name without folder, name of a bundled preset, or the form's text.
+        File name without folder, or the form's text.
     sha256 : str
         Of the source's bytes, or of the form's text.
     licence : str

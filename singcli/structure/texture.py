@@ -86,13 +86,13 @@ def fit_texture(ssms: list[npt.NDArray[np.float32]], beats_per_bar: int, n_lags:
             diagonal = np.diagonal(ssm, -lag)
             total[lag] += diagonal.sum()
             count[lag] += len(diagonal)
-    lag = np.flatnonzero(count)
-    mean = total[lag] / count[lag]
+    lags = np.flatnonzero(count)
+    mean = total[lags] / count[lags]
     periods = np.array([beats_per_bar / 2, beats_per_bar, 4 * beats_per_bar, 8 * beats_per_bar])
     best: tuple[float, float, npt.NDArray[np.float64]] | None = None
     for near_beats in (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0):
         terms = np.column_stack(
-            [np.ones(len(lag)), np.exp(-lag / near_beats), lag[:, None] % periods == 0]
+            [np.ones(len(lags)), np.exp(-lags / near_beats), lags[:, None] % periods == 0]
         )
         weights = np.linalg.lstsq(terms, mean, rcond=None)[0]
         error = float(((terms @ weights - mean) ** 2).sum())

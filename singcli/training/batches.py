@@ -21,7 +21,7 @@ class DecisionTensors(NamedTuple):
 
     row: Tensor
     step: Tensor
-    index: Tensor
+    position: Tensor
     token: Tensor
     last: Tensor
     copied: Tensor

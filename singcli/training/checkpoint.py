@@ -32,7 +32,7 @@ class Progress:
     updates: int = 0
     seconds: float = 0.0
     best: float | None = None
-    figures: dict[str, Any] = field(default_factory=dict)
+    figures: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 def write_checkpoint(

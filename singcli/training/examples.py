@@ -119,9 +119,7 @@ def epoch_draws(
     return [[draws[i] for i in pieces[k]] for k in rng.permutation(len(pieces))]
 
 
-def _draw(
-    index: int, song: TrainingSong, config: DataConfig, rng: np.random.Generator
-) -> Draw:
+def _draw(index: int, song: TrainingSong, config: DataConfig, rng: np.random.Generator) -> Draw:
     kind: SsmKind = "music"
     chance = rng.random()
     if chance < config.share_none:
@@ -167,12 +165,12 @@ class Example:
 class Decisions:
     """Notes and STOPs in the order in which they are taken, all shape=(n_decisions,), int64.
 
-    `index` counts inside the step; `last` is the token before (`START` at first); `copied` what
+    `position` counts inside the step; `last` is the token before (`START` at first); `copied` what
     the draft says comes next; `duration` and `draft_duration` are classes (`NO_DURATION` for STOP).
     """
 
     step: npt.NDArray[np.int64]
-    index: npt.NDArray[np.int64]
+    position: npt.NDArray[np.int64]
     token: npt.NDArray[np.int64]
     last: npt.NDArray[np.int64]
     copied: npt.NDArray[np.int64]
@@ -204,7 +202,7 @@ def example_from_draw(
         repeat_map = repeat_map_from_ssm(ssm, continuation_bonus=bonus)
         context = soft_context(context_weights(ssm, temperature=context_temperature), sounding)
     source = source_steps(repeat_map.source)
-    draft = take_steps(np.concatenate([onsets, sounding], axis=1), source, 0)
+    draft = take_steps(np.concatenate([onsets, sounding], axis=1), source)
     draft_onsets = draft[:, :N_NOTE_TOKENS]
     grade = np.repeat(repeat_map.grade, STEPS_PER_BEAT)
     lead, age = last_lead(onsets)
@@ -213,7 +211,7 @@ def example_from_draw(
         previous=np.concatenate([np.zeros_like(onsets[:1]), onsets[:-1]]),
         carried=carried,
         draft=draft,
-        bar_ago=take_steps(onsets, steps_a_bar_ago(bar_beats), 0),
+        bar_ago=take_steps(onsets, steps_a_bar_ago(bar_beats)),
         context=context,
         place=place_features(bar_beats, kind=draw.kind, mode=mode),
         grade=np.stack([grade, draft_onsets.any(axis=1)], axis=1).astype(np.float32),

@@ -7,8 +7,6 @@ caller feeds only the part whose outputs are asked for.
 
 from __future__ import annotations
 
-import io
-import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +15,7 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from onnx import ModelProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, ModelProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from singcli import __version__
@@ -27,9 +25,8 @@ from singcli.model.contract import (
     CARD_KEY,
     NO_DURATION,
     NO_LEAD,
-    START,
-    N_NOTE_TOKENS,
     NOTE_OUTPUTS,
+    START,
     STEP_OUTPUTS,
     STOP,
     ModelCard,
@@ -191,8 +188,8 @@ def model_from_network(network: PointerNetwork, card: ModelCard) -> ModelProto:
     step = _traced(_StepPart(network.step), step_inputs(1, sizes), STEP_OUTPUTS)
     note = _traced(_NotePart(network.note), note_inputs(1, sizes), NOTE_OUTPUTS)
     graph = onnx.compose.merge_graphs(
-        onnx.compose.add_prefix_graph(step.graph, "step/", rename_inputs=False, rename_outputs=False),
-        onnx.compose.add_prefix_graph(note.graph, "note/", rename_inputs=False, rename_outputs=False),
+        _prefixed(step.graph, "step/"),
+        _prefixed(note.graph, "note/"),
         io_map=[],
         name=card.name,
     )
@@ -210,26 +207,30 @@ def model_from_network(network: PointerNetwork, card: ModelCard) -> ModelProto:
     return model
 
 
+def _prefixed(graph: GraphProto, prefix: str) -> GraphProto:
+    """Rename everything but inputs and outputs, so that two graphs can live in one."""
+    return onnx.compose.add_prefix_graph(graph, prefix, rename_inputs=False, rename_outputs=False)
+
+
 def _traced(part: nn.Module, inputs: dict[str, Any], outputs: tuple[str, ...]) -> ModelProto:
     """Export one part with a dynamic batch."""
     batch = torch.export.Dim("batch", min=1, max=65536)
     # Two rows, because the exporter would take a batch of one for a constant.
     example = tuple(torch.from_numpy(np.repeat(value, 2, axis=0)) for value in inputs.values())
-    buffer = io.BytesIO()
+    shapes = tuple({0: batch} for _ in example)
     program = torch.onnx.export(
         part.eval(),
         example,
         input_names=list(inputs),
         output_names=list(outputs),
         opset_version=OPSET,
-        dynamic_shapes=(tuple({0: batch} for _ in example),) if isinstance(part, _StepPart) else tuple({0: batch} for _ in example),
+        dynamic_shapes=(shapes,) if isinstance(part, _StepPart) else shapes,  # *tensors is one
         dynamo=True,
         external_data=False,
         verbose=False,
     )
     assert program is not None
-    program.save(buffer)
-    return onnx.load_from_string(buffer.getvalue())
+    return program.model_proto
 
 
 @torch.no_grad()
@@ -254,12 +255,15 @@ def parity_error(network: PointerNetwork, runtime: Runtime) -> float:
     return worst
 
 
-_LIMITS = {"lead": NO_LEAD, "last_lead": NO_LEAD, "last_token": START, "draft_duration": NO_DURATION}
+_LIMITS = {
+    "lead": NO_LEAD,
+    "last_lead": NO_LEAD,
+    "last_token": START,
+    "draft_duration": NO_DURATION,
+}
 
 
-def _randomise(
-    inputs: dict[str, Any], rng: np.random.Generator, but: tuple[str, ...] = ()
-) -> None:
+def _randomise(inputs: dict[str, Any], rng: np.random.Generator, but: tuple[str, ...] = ()) -> None:
     for name, value in inputs.items():
         if name in but:
             continue

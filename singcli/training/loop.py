@@ -1,15 +1,12 @@
-"""The training loop: variable batches, chunked back-propagation, validation, checkpoints, resume."""
+"""The training loop: chunked back-propagation, validation, checkpoints, resume."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,9 +22,12 @@ from singcli.structure.texture import DEFAULT_TEXTURE, Texture, fit_texture
 from singcli.training.batches import Batch
 from singcli.training.checkpoint import Checkpoint, Progress, write_checkpoint
 from singcli.training.config import TrainConfig
+from singcli.training.device import mixed_precision
 from singcli.training.examples import Draw, TrainingSong, epoch_draws, example_from_draw
+from singcli.training.interrupts import held_interrupt
 from singcli.training.loss import State, chunk_loss
 from singcli.training.networks import PointerNetwork
+from singcli.training.status import Meter, Status
 from singcli.training.workers import Workers
 
 LAST, BEST, LOG = "last.safetensors", "best.safetensors", "log.jsonl"
@@ -35,18 +35,6 @@ CHECKPOINT_SECONDS = 180.0
 LOG_SECONDS = 30.0
 TEXTURE_LAGS = 65  # beats: 16 bars of 4/4, where the grain is strong
 VALIDATION_CHUNK_STEPS = 512
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """A moment of a run, for progress displays; `nats` is the recent training loss per step."""
-
-    epoch: int
-    epochs: int
-    share: float
-    nats: float
-    steps_per_second: float
-    seconds_left: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +78,7 @@ class Trainer:
         device: torch.device,
         workers: Workers = Workers(),  # noqa: B008  # frozen
         resume: bool = False,
-        on_status: Callable[[Status], None] = lambda status: None,
+        on_status: Callable[[Status], None] = lambda _status: None,
     ) -> None:
         self.config, self.run_dir, self.device, self.workers = config, run_dir, device, workers
         self.on_status = on_status
@@ -174,7 +162,7 @@ class Trainer:
         """
         deadline = None if max_minutes is None else time.monotonic() + 60 * max_minutes
         self._log("start", run=self.run, progress=asdict(self.progress))
-        with _held_interrupt() as interrupted:
+        with held_interrupt() as interrupted:
 
             def should_stop() -> bool:
                 late = deadline is not None and time.monotonic() > deadline
@@ -200,12 +188,14 @@ class Trainer:
             epoch=self.progress.epoch,
         )
         self.network.train()
-        meter = _Meter()
+        meter = Meter()
         for index in range(self.progress.batch, len(draws)):
             if should_stop():
                 return False
             share = (self.progress.epoch + index / len(draws)) / run.epochs
-            self._train_batch(self._batch(self.songs, draws[index], self.workers), share=share, meter=meter)
+            self._train_batch(
+                self._batch(self.songs, draws[index], self.workers), share=share, meter=meter
+            )
             self.progress.batch = index + 1
             self._report(meter, len(draws))
             if self._checkpoint_is_due():
@@ -214,12 +204,12 @@ class Trainer:
         self.progress.batch = 0
         return True
 
-    def _train_batch(self, batch: Batch, *, share: float, meter: _Meter) -> None:
+    def _train_batch(self, batch: Batch, *, share: float, meter: Meter) -> None:
         state: State | None = None
         for chunk in batch.chunks(self.config.run.chunk_steps, self.device):
             for group in self.optimiser.param_groups:
                 group["lr"] = self._learning_rate(share)
-            with _mixed_precision(self.device):
+            with mixed_precision(self.device):
                 loss, state = chunk_loss(self.network, chunk, state)
             state = (state[0].detach(), state[1].detach())
             nats = loss.pitch + loss.duration
@@ -229,9 +219,7 @@ class Trainer:
             self.optimiser.zero_grad(set_to_none=True)
             (nats / n_steps).backward()
             self.workers.sum_gradients(self.network)
-            nn.utils.clip_grad_norm_(
-                self.network.parameters(), self.config.optimiser.clip_norm
-            )
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.config.optimiser.clip_norm)
             self.optimiser.step()
             self.progress.updates += 1
             meter.add(total, n_steps)
@@ -267,10 +255,14 @@ class Trainer:
     def _end_epoch(self) -> None:
         every = self.config.run.full_validation_epochs
         full = self.progress.epoch % every == 0 or self.progress.epoch == self.config.run.epochs
-        figures = {kind: self.validate(kind) for kind in (SSM_KINDS if full else ("music",))}
-        self.progress.figures = figures
+        figures: dict[str, dict[str, float]] = {
+            kind: self.validate(kind) for kind in (SSM_KINDS if full else ("music",))
+        }
+        self.progress.figures |= figures
         nats = figures["music"]["nats_per_step"]
-        self._log("epoch", epoch=self.progress.epoch, updates=self.progress.updates, validation=figures)
+        self._log(
+            "epoch", epoch=self.progress.epoch, updates=self.progress.updates, validation=figures
+        )
         if self.progress.best is None or nats < self.progress.best:
             self.progress.best = nats
             if self.workers.leads:
@@ -310,7 +302,7 @@ class Trainer:
             "songs": len(order),
         }
 
-    def _report(self, meter: _Meter, n_batches: int) -> None:
+    def _report(self, meter: Meter, n_batches: int) -> None:
         now = time.monotonic()
         if not self.workers.leads:
             return
@@ -364,27 +356,6 @@ class Trainer:
             file.write(json.dumps(line) + "\n")
 
 
-class _Meter:
-    """Running loss and speed of an epoch, and when it was last logged."""
-
-    def __init__(self) -> None:
-        self.started = self.logged = time.monotonic()
-        self.total = 0.0
-        self.steps = 0
-
-    def add(self, nats: float, steps: int) -> None:
-        self.total += nats
-        self.steps += steps
-
-    @property
-    def nats(self) -> float:
-        return self.total / max(self.steps, 1)
-
-    @property
-    def steps_per_second(self) -> float:
-        return self.steps / max(time.monotonic() - self.started, 1e-9)
-
-
 def _common_texture(songs: Sequence[TrainingSong]) -> Texture:
     """Fit the texture to the songs in the commonest meter (all bars of one length)."""
     by_meter: dict[int, list[TrainingSong]] = {}
@@ -402,52 +373,3 @@ def _fingerprint(dataset: Dataset) -> str:
     """Hash what the songs and their splits are."""
     rows = [(entry.id, entry.fingerprint, entry.split) for entry in dataset.entries]
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
-
-
-def _mixed_precision(device: torch.device) -> AbstractContextManager[Any]:
-    """Compute in bfloat16 on CUDA; elsewhere in float32."""
-    if device.type == "cuda":
-        return torch.autocast("cuda", dtype=torch.bfloat16)
-    return nullcontext()
-
-
-@contextmanager
-def _held_interrupt() -> Iterator[list[int]]:
-    """Collect the first Ctrl-C or termination instead of raising it; a second one raises."""
-    caught: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield caught
-        return
-
-    def hold(number: int, _frame: object) -> None:
-        if caught:
-            raise KeyboardInterrupt
-        caught.append(number)
-
-    before = {number: signal.signal(number, hold) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def device_from_name(name: str) -> torch.device:
-    """Return the device called auto, cpu, cuda or mps.
-
-    Raises
-    ------
-    InputError
-        If this machine does not have it.
-    """
-    present = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    if name == "auto":
-        return torch.device(next(device for device, here in present.items() if here))
-    if not present.get(name, False):
-        here = ", ".join(device for device, is_here in present.items() if is_here)
-        raise InputError(f"--device {name}: not on this machine", f"choose auto or one of: {here}")
-    return torch.device(name)

@@ -63,12 +63,12 @@ def notes_so_far(network: PointerNetwork, where: DecisionTensors) -> Tensor:
     -------
     Tensor, shape = (M, hidden)
     """
-    embedded = network.note.chosen(where.token) * (where.token != STOP).unsqueeze(-1)
+    embedded: Tensor = network.note.chosen(where.token) * (where.token != STOP).unsqueeze(-1)
     before = torch.cumsum(embedded, 0) - embedded
-    first_of_step = torch.arange(len(where.index), device=where.index.device) - where.index
+    first_of_step = torch.arange(len(where.position), device=where.position.device) - where.position
     return before - _rows(before, first_of_step)
 
 
 def _rows(values: Tensor, at: Tensor) -> Tensor:
-    """Gather rows of (..., n) as an embedding, whose backward pass is the fastest that torch has."""
+    """Gather rows of (..., n) as an embedding does: its backward pass is the fastest in torch."""
     return functional.embedding(at, values.reshape(-1, values.shape[-1]))

@@ -138,7 +138,8 @@ class StepNetwork(nn.Module):
         )  # (N, T, hint, 176)
         hints = hints.unflatten(-1, (N_VOICES, N_PITCHES))  # (N, T, hint, voice, pitch)
         weight = self.hints(mixed).unflatten(-1, (N_TOKEN_HINTS, N_VOICES)).unsqueeze(-1)
-        return (hints * weight).sum(-3).flatten(-2)
+        bias: Tensor = (hints * weight).sum(-3)
+        return bias.flatten(-2)
 
 
 class NoteNetwork(nn.Module):
@@ -227,7 +228,8 @@ class NoteNetwork(nn.Module):
         first = functional.gelu(first + self.duration_draft(draft_duration))
         hidden = functional.gelu(self.duration_hidden(self.drop(first)))
         copied = functional.one_hot(draft_duration, NO_DURATION + 1)[:, :N_DURATIONS]
-        return self.duration(hidden) + self.duration_copy * copied
+        logits: Tensor = self.duration(hidden) + self.duration_copy * copied
+        return logits
 
 
 class PointerNetwork(nn.Module):

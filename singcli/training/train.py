@@ -9,7 +9,9 @@ from pathlib import Path
 from singcli.dataset import Dataset
 from singcli.errors import InputError
 from singcli.training.config import TrainConfig, read_config
-from singcli.training.loop import RunResult, Status, Trainer, device_from_name
+from singcli.training.device import device_from_name
+from singcli.training.loop import RunResult, Trainer
+from singcli.training.status import Status
 from singcli.training.workers import Workers, crew
 
 
@@ -23,7 +25,7 @@ def train(
     max_minutes: float | None = None,
     resume: bool = False,
     seed: int | None = None,
-    on_status: Callable[[Status], None] = lambda status: None,
+    on_status: Callable[[Status], None] = lambda _status: None,
 ) -> RunResult:
     """Train the pointer network on a prepared dataset.
 
@@ -75,7 +77,7 @@ def _work(
     resume: bool,  # noqa: FBT001
     max_minutes: float | None,
     *,
-    on_status: Callable[[Status], None] = lambda status: None,
+    on_status: Callable[[Status], None] = lambda _status: None,
 ) -> RunResult:
     trainer = Trainer(
         Dataset.open(data),

@@ -28,7 +28,7 @@ PATIENCE = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """This process's place among `size` processes; rank 0 leads, writes and talks."""
+    """The place of this process among `size` processes; rank 0 leads, writes and talks."""
 
     rank: int = 0
     size: int = 1
@@ -52,10 +52,7 @@ class Workers:
             return
         parameters = list(network.parameters())
         flat = torch.cat(
-            [
-                (torch.zeros_like(p) if p.grad is None else p.grad).flatten()
-                for p in parameters
-            ]
+            [(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in parameters]
         )
         dist.all_reduce(flat)
         for parameter, piece in zip(

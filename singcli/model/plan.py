@@ -1,0 +1,112 @@
+"""What the sampler follows: a plan for each song, and how to draw."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from singcli.errors import InputError
+from singcli.model.contract import SsmKind
+from singcli.music.key import Mode
+from singcli.music.score import Score
+from singcli.structure.alignment import RepeatMap, repeat_map_from_ssm
+from singcli.structure.ssm import Matrix
+
+MAX_CANDIDATES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingOptions:
+    """How to draw.
+
+    Parameters
+    ----------
+    temperature : float > 0
+        Of notes and durations that are not copied.
+    top_p : float in (0, 1]
+        Share of the probability that is kept; 1 keeps all.
+    strictness : float in [0, 1]
+        From free to note-identical repeats.
+    candidates : int, 1 to `MAX_CANDIDATES`
+        Drafts of every beat; with 1 there is no steering.
+    steering : float >= 0
+        Strength with which a candidate near the wanted SSM is preferred.
+
+    Raises
+    ------
+    InputError
+        If a value is outside its range.
+    """
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    strictness: float = 0.5
+    candidates: int = 1
+    steering: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        for name, value, allowed, fits in (
+            ("temperature", self.temperature, "0.05 to 5", 0.05 <= self.temperature <= 5),
+            ("top_p", self.top_p, "above 0 to 1", 0 < self.top_p <= 1),
+            ("strictness", self.strictness, "0 to 1", 0 <= self.strictness <= 1),
+            (
+                "candidates",
+                self.candidates,
+                f"1 to {MAX_CANDIDATES}",
+                1 <= self.candidates <= MAX_CANDIDATES,
+            ),
+            ("steering", self.steering, "0 to 1e6", 0 <= self.steering <= 1e6),
+        ):
+            if not fits:
+                raise InputError(f"{name} = {value}, allowed: {allowed}")
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Notes that are not sampled but forced, while the state runs on.
+
+    Parameters
+    ----------
+    score : Score
+        In the reference key, on the plan's bars.
+    mask : np.ndarray, shape=(n_steps, N_VOICES), bool
+        True where a voice's onsets are given, its silence included.
+    """
+
+    score: Score
+    mask: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One song to be sampled.
+
+    Parameters
+    ----------
+    ssm : np.ndarray, shape=(n_beats, n_beats)
+        The wanted self-similarity.
+    bar_beats : np.ndarray, shape=(n_bars + 1,)
+        As in `Score`.
+    kind : {"music", "form", "none"}
+        Where the SSM comes from; with "none" it is not read.
+    mode : {"major", "minor"}
+    tempo_bpm : float
+    given : Given, optional
+    """
+
+    ssm: Matrix
+    bar_beats: npt.NDArray[np.int32]
+    kind: SsmKind
+    mode: Mode = "major"
+    tempo_bpm: float = 100.0
+    given: Given | None = None
+
+    def repeat_map(self, continuation_bonus: float) -> RepeatMap:
+        """Return the plan's sources; nothing but new beats without an SSM."""
+        if self.kind == "none":
+            blank = np.zeros((len(self.ssm), len(self.ssm)), np.float32)
+            return repeat_map_from_ssm(blank, continuation_bonus=continuation_bonus)
+        return repeat_map_from_ssm(self.ssm, continuation_bonus=continuation_bonus)
