@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from _generation import generate
 from _machine import Row, machine_line, markdown_table, run, split_arguments, write_json
 
 from singcli.dataset import Dataset, Song
@@ -63,17 +63,6 @@ class Measured(NamedTuple):
 
     structure: StructureReport
     guards: GuardReport
-
-
-def generate(preset: str, seeds: range, folder: Path, options: Sequence[str]) -> list[Path]:
-    """Let the command line write one song per seed; return the MIDI files."""
-    command = [sys.executable, "-m", "singcli", "generate", "--preset", preset]
-    command += ["--seed", str(seeds.start), "--count", str(len(seeds)), "--out-dir", str(folder)]
-    process = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
-    songs = sorted(folder.glob("*.mid"))
-    if process.returncode != 0 or len(songs) != len(seeds):
-        sys.exit(f"{' '.join(command)} wrote {len(songs)} songs:\n{process.stderr}")
-    return songs
 
 
 def read_generated(path: Path) -> Score:

@@ -2,14 +2,13 @@
 
 Left the generated songs, right excerpts of real validation songs of the same number of bars, all
 on the same scale: lead and accompaniment in two colours, bar lines, sections with their labels.
-The second picture (NAME-ssm.png) shows the matrix that the form wants, those of the generated
-songs, and those of the real excerpts.
+The second picture (NAME-ssm.png) shows the matrix of the form (over the default texture, not the
+model's), those of the generated songs with r against it, and those of the real excerpts.
 """
 
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from _generation import generate
 from _machine import run, split_arguments
 
 from singcli.dataset import Dataset, Song
@@ -47,13 +47,8 @@ def generated_pictures(
     preset: str, form: Form, seeds: range, options: Sequence[str]
 ) -> list[Picture]:
     """Let the command line write one song per seed and read them back."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "singcli", "generate", "--preset", preset]
-        command += ["--seed", str(seeds.start), "--count", str(len(seeds)), "--out-dir", folder]
-        process = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
-        paths = sorted(Path(folder).glob("*.mid"))
-        if process.returncode != 0 or len(paths) != len(seeds):
-            sys.exit(f"{' '.join(command)} wrote {len(paths)} songs:\n{process.stderr}")
+    with tempfile.TemporaryDirectory() as name:
+        paths = generate(preset, seeds, Path(name), options)
         return [Picture(path.stem, score_from_midi(path), form.section_bars) for path in paths]
 
 
@@ -108,11 +103,11 @@ def draw_gallery(left: Sequence[Picture], right: Sequence[Picture], out: Path) -
 def draw_matrices(
     form: Form, generated: Sequence[Picture], real: Sequence[Picture], out: Path
 ) -> None:
-    """Write the picture of the matrices; r is measured against the wanted one."""
+    """Write the picture of the matrices; r is measured against the form's."""
     from matplotlib.figure import Figure
 
     wanted = ssm_from_form(form)
-    plans = [("wanted", wanted, form.bar_beats, form.section_bars)]
+    plans = [("the form", wanted, form.bar_beats, form.section_bars)]
     for picture in (*generated, *real):
         ssm = ssm_from_score(picture.score)
         title = picture.title

@@ -26,7 +26,7 @@ from _machine import (
     write_json,
 )
 
-LIMIT_S = 60.0
+LIMIT_S_PER_FILE = 60.0 / 817  # one minute for all of POP909
 MIDI_SUFFIXES = {".mid", ".midi"}
 
 
@@ -105,7 +105,7 @@ def main() -> None:
     ]
     print(markdown_table(header, rows))
     print(f"\npretty_midi takes {plain * n / median:.1f} times as long as prepare")
-    verdicts = [verdict(f"prepare of {n} files", median, LIMIT_S, " s")]
+    verdicts = [verdict(f"prepare of {n} files", median, n * LIMIT_S_PER_FILE, " s")]
     print(*verdicts, sep="\n")
     write_json(
         arguments.json,

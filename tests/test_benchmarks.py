@@ -94,6 +94,13 @@ class TestMachine:
         assert split(["--runs", "3"]) == (["--runs", "3"], [])
 
 
+class TestGeneration:
+    def test_a_failing_command_ends_the_benchmark_with_its_message(self, load, tmp_path):
+        generate = load("_generation").generate
+        with pytest.raises(SystemExit, match=r"wrote 0 songs:\n.*no preset is called 'abaa'"):
+            generate("abaa", range(1, 3), tmp_path, [])
+
+
 class TestColdStart:
     def test_measures_time_and_memory_of_another_process(self, load):
         run_process = load("cold_start").run_process

@@ -100,8 +100,8 @@ class TempoMap:
 
     def median_bpm(self, start_tick: int, end_tick: int) -> float:
         """Return the tempo that holds in the middle when the span's quarters are put in order."""
-        bounds = np.r_[self.tick, max(end_tick, int(self.tick[-1]) + 1)]
-        bounds = np.clip(bounds, start_tick, max(end_tick, start_tick + 1))
+        end_tick = max(end_tick, start_tick + 1)
+        bounds = np.clip(np.r_[self.tick, max(end_tick, self.tick[-1])], start_tick, end_tick)
         ticks_held = np.diff(bounds)
         order = np.argsort(self.microseconds_per_quarter, kind="stable")
         held = np.cumsum(ticks_held[order])

@@ -137,8 +137,9 @@ class Score:
     def transposed(self, semitones: int) -> Score:
         """Return the score moved by `semitones`; notes that leave the piano change their octave."""
         pitch = self.pitch.astype(np.int64) + semitones
-        pitch = np.where(pitch > MAX_PITCH, pitch - 12, pitch)
-        pitch = np.where(pitch < MIN_PITCH, pitch + 12, pitch)
+        octaves_down = -np.minimum((MAX_PITCH - pitch) // 12, 0)
+        octaves_up = -np.minimum((pitch - MIN_PITCH) // 12, 0)
+        pitch += 12 * (octaves_up - octaves_down)
         key = None if self.key is None else self.key.transposed(semitones)
         return self._rebuilt(pitch=pitch, key=key)
 

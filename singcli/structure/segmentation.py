@@ -6,8 +6,8 @@ the one with the highest sum of
 - *repetition*: how much more than the piece's background a section resembles, bar by bar and as a
   whole, another place of the piece;
 - *novelty* of its first bar: the checkerboard of Foote (the music changes), and stripes of the
-  matrix that begin or end there (a repeat begins or ends), averaged over the bars that repeat one
-  another;
+  matrix that begin or end there (a repeat begins or ends), and boundaries at the places that it
+  repeats;
 - a *length prior*: sections of 8 bars, then 4, then 12 and 16 are the most usual.
 
 A section then takes the label of the earlier section that it resembles most, if it resembles one
@@ -15,7 +15,7 @@ more than halfway between background and identity; otherwise a new one.
 
 The weights were fitted by random search on the human labels of 150 songs of POP909; then the costs
 of 12 and 16 bars were lowered by hand, for music outside pop. On 78 other songs (number ends in 3)
-boundaries hit within half a bar with F = 0.49, and labels agree with pairwise F = 0.65. Cutting
+boundaries hit within half a bar with F = 0.50, and labels agree with pairwise F = 0.68. Cutting
 every 4 bars, counted from the true start, hits 0.42 (on the 150).
 
 References
@@ -54,6 +54,7 @@ LONG_COST, EVEN_COST, ODD_COST = 3.0, 1.5, 1.6  # other multiples of four; of tw
 CHECKERBOARD_BARS = 8  # on each side
 STRIPE_BARS = 2  # on each side
 SHARED_BARS = 4  # on each side
+ECHO_WEIGHT = 0.5
 
 
 def sections_from_ssm(ssm: npt.NDArray[np.float32], bar_beats: npt.NDArray[np.int32]) -> list[Span]:
@@ -186,13 +187,31 @@ def _same_above(bars: Vector) -> float:
 
 
 def _best_starts(bars: Vector, same_above: float) -> list[int]:
-    """Return the first bars of the sections with the highest score, by dynamic programming."""
-    n_bars = len(bars)
+    """Return the first bars of the sections with the highest score.
+
+    Searched twice: the second time, a boundary of the first draws boundaries to the places that
+    repeat it, so that repeats are cut alike.
+    """
     excess = np.maximum(_repetition(bars) - same_above, 0.0)  # (n_bars, LONGEST_SECTION_BARS + 1)
     novelty = CHECKERBOARD_WEIGHT * _checkerboard(bars) + STRIPE_WEIGHT * _stripe_edges(
         np.maximum(bars - same_above, 0.0)
     )
-    novelty = _shared_novelty(novelty, bars, same_above)
+    boundary = np.zeros(len(bars))
+    boundary[_starts_from_scores(excess, novelty)] = 1.0
+    echo = np.minimum(_repeat_weights(bars, same_above) @ boundary, 1.0)
+    return _starts_from_scores(excess, novelty + ECHO_WEIGHT * echo)
+
+
+def _starts_from_scores(excess: Vector, novelty: Vector) -> list[int]:
+    """Find the best cut into sections by dynamic programming.
+
+    Parameters
+    ----------
+    excess : np.ndarray, shape=(n_bars, LONGEST_SECTION_BARS + 1)
+        Repetition of the n bars from each bar on, above the background.
+    novelty : np.ndarray, shape=(n_bars,)
+    """
+    n_bars = len(novelty)
     score = np.full(n_bars + 1, -np.inf)
     score[0] = 0.0
     start_of = np.zeros(n_bars + 1, np.intp)
@@ -276,11 +295,10 @@ def _stripe_edges(stripes: Vector) -> Vector:
     return edges / n_bars
 
 
-def _shared_novelty(novelty: Vector, bars: Vector, same_above: float) -> Vector:
-    """Average the novelty of bars that repeat one another, so that repeats are cut alike.
+def _repeat_weights(bars: Vector, same_above: float) -> Vector:
+    """Return how surely two bars are the same place of a repeat, shape=(n_bars, n_bars).
 
-    Two bars count as repeats by how much the `SHARED_BARS` before and after them exceed
-    `same_above`, in pairs.
+    From 0 to 1: how far the `SHARED_BARS` before and after both exceed `same_above`, in pairs.
     """
     n_bars = len(bars)
     around, pairs = np.zeros_like(bars), np.zeros_like(bars)
@@ -290,10 +308,11 @@ def _shared_novelty(novelty: Vector, bars: Vector, same_above: float) -> Vector:
             moved = slice(low + shift, high + shift)
             around[low:high, low:high] += bars[moved, moved]
             pairs[low:high, low:high] += 1
-    weight = np.maximum(around / np.maximum(pairs, 1) - same_above, 0.0) / max(1 - same_above, 1e-6)
-    np.fill_diagonal(weight, 1.0)
-    shared: Vector = weight @ novelty / weight.sum(axis=1)
-    return shared
+    weights = np.maximum(around / np.maximum(pairs, 1) - same_above, 0.0) / max(
+        1 - same_above, 1e-6
+    )
+    np.fill_diagonal(weights, 0.0)
+    return weights
 
 
 def _labels(bars: Vector, spans: list[tuple[int, int]], same_above: float) -> list[str]:

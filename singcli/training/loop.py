@@ -59,7 +59,8 @@ class Trainer:
     workers : Workers
         With which this process shares its batches.
     resume : bool
-        Go on from the folder's last checkpoint, with the same configuration and data.
+        Go on from the folder's last checkpoint, with the same configuration and data; only
+        `run.epochs` may differ, and the learning rate then falls towards the new end.
     on_status : callable
         Called about once a second with a `Status`.
 
@@ -131,7 +132,7 @@ class Trainer:
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         for key in ("config", "data"):
-            if checkpoint.run[key] != json.loads(json.dumps(self.run[key])):
+            if _fixed_part(checkpoint.run[key]) != _fixed_part(self.run[key]):
                 raise InputError(
                     f"{self.run_dir}: the run was started with other {key}",
                     "resume with the --config and --data of the start, or choose another --out",
@@ -367,6 +368,13 @@ def _common_texture(songs: Sequence[TrainingSong]) -> Texture:
         return DEFAULT_TEXTURE
     beats_per_bar, group = max(by_meter.items(), key=lambda item: len(item[1]))
     return fit_texture([song.ssm for song in group], beats_per_bar, TEXTURE_LAGS)
+
+
+def _fixed_part(facts: Any) -> Any:
+    """Return what a resumed run may not change: all but the number of epochs."""
+    plain = json.loads(json.dumps(facts))
+    plain.get("run", {}).pop("epochs", None)
+    return plain
 
 
 def _fingerprint(dataset: Dataset) -> str:

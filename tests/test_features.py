@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from singcli.model import contract
+from singcli.model.choice import next_token_table
+from singcli.model.contract import (
+    DURATIONS,
+    N_NOTE_TOKENS,
+    N_PLACE,
+    NO_DURATION,
+    NO_LEAD,
+    STOP,
+    TOKEN_PITCH,
+    TOKEN_VOICE,
+    duration_classes,
+    tokens_from_notes,
+)
+from singcli.model.features import (
+    TokenScore,
+    last_lead,
+    place_features,
+    roll_from_tokens,
+    soft_context,
+    source_steps,
+    steps_a_bar_ago,
+    token_chroma,
+)
+from singcli.music.roll import chroma, onset_roll, sounding_roll
+from singcli.music.score import ACCOMPANIMENT, LEAD, Score, regular_bars
+
+
+def test_tokens_and_notes_go_back_and_forth():
+    token = tokens_from_notes(TOKEN_VOICE, TOKEN_PITCH)
+    assert token.tolist() == list(range(N_NOTE_TOKENS))
+
+
+def test_tokens_rise_in_the_canonical_order_of_a_step(aaba_score):
+    token = tokens_from_notes(aaba_score.voice, aaba_score.pitch)
+    same_step = np.diff(aaba_score.step) == 0
+    assert (np.diff(token)[same_step] > 0).all()
+
+
+@given(st.integers(1, 200))
+def test_a_duration_has_the_nearest_class(duration):
+    found = DURATIONS[int(duration_classes(duration))]
+    assert abs(found - duration) == np.abs(DURATIONS - duration).min()
+
+
+def test_the_blank_inputs_have_the_documented_widths():
+    sizes = contract.NetworkSizes()
+    step, note = contract.step_inputs(3, sizes), contract.note_inputs(3, sizes)
+    assert {len(value) for value in (step | note).values()} == {3}
+    assert step["place"].shape == (3, N_PLACE)
+    assert note["features"].shape == (3, sizes.hidden + sizes.duration)
+
+
+def test_token_rolls_are_the_scores_rolls_in_token_order(aaba_score):
+    tokens = TokenScore.from_score(aaba_score)
+    np.testing.assert_array_equal(roll_from_tokens(tokens.onsets), onset_roll(aaba_score))
+    np.testing.assert_array_equal(roll_from_tokens(tokens.sounding), sounding_roll(aaba_score))
+    np.testing.assert_array_equal(
+        token_chroma(tokens.sounding), chroma(sounding_roll(aaba_score)).reshape(-1, 24)
+    )
+    assert (tokens.duration_map != NO_DURATION).sum() == aaba_score.n_notes
+
+
+def test_a_note_sounds_for_its_class_or_until_it_is_struck_again():
+    score = Score.from_notes(
+        [0, 4, 8],
+        [LEAD, LEAD, ACCOMPANIMENT],
+        [60, 60, 50],
+        [16, 2, 5],
+        [80] * 3,
+        bar_beats=regular_bars(2, 4),
+        tempo_bpm=100,
+    )
+    sounding = TokenScore.from_score(score).sounding
+    assert sounding[:, tokens_from_notes(LEAD, 60)].nonzero()[0].tolist() == [0, 1, 2, 3, 4, 5]
+    assert sounding[:, tokens_from_notes(ACCOMPANIMENT, 50)].sum() == 4  # 5 is drawn to 4
+
+
+def test_place_features_are_one_hot_vectors_side_by_side():
+    place = place_features(np.array([0, 4, 7], np.int32), kind="form", mode="minor")
+    assert place.shape == (28, N_PLACE)
+    assert (place.sum(axis=1) == len(contract.PLACE_SIZES)).all()
+    edges = np.cumsum((0, *contract.PLACE_SIZES))
+    step, beat, length, bar, kind, mode = (
+        place[:, a:b].argmax(axis=1) for a, b in zip(edges, edges[1:], strict=False)
+    )
+    assert step[:5].tolist() == [0, 1, 2, 3, 0]
+    assert beat[[0, 15, 16, 27]].tolist() == [0, 3, 0, 2]
+    assert length[[0, 27]].tolist() == [3, 2]
+    assert bar[[0, 16]].tolist() == [0, 1]
+    assert set(kind.tolist()) == {contract.SSM_KINDS.index("form")}
+    assert set(mode.tolist()) == {1}
+
+
+def test_a_bar_ago_needs_the_same_place_in_the_bar_before():
+    ago = steps_a_bar_ago(np.array([0, 2, 5], np.int32))
+    assert ago[:8].tolist() == [-1] * 8
+    assert ago[8:16].tolist() == list(range(8))
+    assert ago[16:].tolist() == [-1] * 4
+
+
+def test_sources_spread_over_the_steps_of_their_beat():
+    steps = source_steps(np.array([-1, 0, 0], np.int32))
+    assert steps.tolist() == [-1, -1, -1, -1, 0, 1, 2, 3, 0, 1, 2, 3]
+
+
+def test_soft_context_averages_what_earlier_beats_sounded(aaba_score):
+    sounding = TokenScore.from_score(aaba_score).sounding
+    weights = np.zeros((aaba_score.n_beats,) * 2, np.float32)
+    weights[8, 0] = 1.0
+    context = soft_context(weights, sounding)
+    np.testing.assert_array_equal(context[32:36], token_chroma(sounding)[0:4])
+    assert context[:32].max() == 0
+
+
+def test_the_last_lead_is_the_highest_of_the_latest_onset_before():
+    score = Score.from_notes(
+        [2, 2, 5],
+        [LEAD, LEAD, ACCOMPANIMENT],
+        [60, 67, 40],
+        [1, 1, 1],
+        [80] * 3,
+        bar_beats=regular_bars(2, 4),
+        tempo_bpm=100,
+    )
+    pitch, age = last_lead(TokenScore.from_score(score).onsets)
+    assert pitch[:3].tolist() == [NO_LEAD] * 3
+    assert set(pitch[3:].tolist()) == {67 - 21}
+    assert (np.diff(age[3:]) > 0).all()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_next_token_table_agrees_with_a_search(seed):
+    onsets = np.random.default_rng(seed).random((4, N_NOTE_TOKENS)) < 0.03
+    table = next_token_table(onsets)
+    for row, struck in zip(table, onsets, strict=True):
+        for token in range(N_NOTE_TOKENS + 1):
+            later = np.flatnonzero(struck[token:])
+            assert row[token] == (token + later[0] if len(later) else STOP)

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from singcli.errors import InputError
+from singcli.music.key import _PROFILES, TONIC_NAMES, Key, estimate_key
+
+ALL_KEYS = [Key(tonic, mode) for mode in ("major", "minor") for tonic in range(12)]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("C", "C major"),
+        ("d", "D minor"),
+        ("D minor", "D minor"),
+        ("F#m", "F# minor"),
+        ("Bb", "Bb major"),
+        ("Gb:maj", "F# major"),
+        ("Ab:min", "Ab minor"),
+        ("cb-dur", "B major"),
+        ("H♯", None),
+        ("D dorian", None),
+        ("", None),
+    ],
+)
+def test_parsing(text: str, name: str | None) -> None:
+    if name is None:
+        with pytest.raises(InputError, match="not a key"):
+            Key.parse(text)
+    else:
+        assert str(Key.parse(text)) == name
+
+
+@pytest.mark.parametrize("key", ALL_KEYS, ids=str)
+def test_a_printed_key_is_read_back(key: Key) -> None:
+    assert Key.parse(str(key)) == key
+
+
+@pytest.mark.parametrize("key", ALL_KEYS, ids=str)
+def test_the_reference_keys_have_the_scale_of_c(key: Key) -> None:
+    shift = key.shift_to_reference
+    reference = key.transposed(shift)
+    assert -5 <= shift <= 6
+    assert str(reference) in ("C major", "A minor")
+    np.testing.assert_array_equal(np.roll(key.scale, shift), reference.scale)
+
+
+@pytest.mark.parametrize("key", ALL_KEYS, ids=str)
+def test_a_key_is_recognised_by_its_own_profile(key: Key) -> None:
+    assert estimate_key(np.roll(_PROFILES[key.mode], key.tonic)) == key
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_the_estimate_is_that_of_a_naive_search(seed: int) -> None:
+    weights = np.random.default_rng(seed).random(12)
+    best = max(
+        ALL_KEYS,
+        key=lambda k: np.corrcoef(np.roll(_PROFILES[k.mode], k.tonic), weights)[0, 1],
+    )
+    assert estimate_key(weights) == best
+
+
+def test_the_estimate_follows_a_transposition() -> None:
+    weights = np.random.default_rng(1).random(12)
+    first = estimate_key(weights)
+    for semitones in range(12):
+        assert estimate_key(np.roll(weights, semitones)) == first.transposed(semitones)
+
+
+def test_every_tonic_has_a_name() -> None:
+    assert len(TONIC_NAMES) == 12
