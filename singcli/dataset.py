@@ -253,7 +253,7 @@ def read_entry(path: Path) -> Entry:
 @contextlib.contextmanager
 def _song_file(path: Path) -> Iterator[Mapping[str, npt.NDArray[Any]]]:
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             yield stored
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: not a readable song ({error})", "prepare again") from error

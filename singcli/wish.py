@@ -62,7 +62,7 @@ class Wish:
     Raises
     ------
     InputError
-        If the tempo is outside `MIN_TEMPO_BPM` to `MAX_TEMPO_BPM`.
+        If a value is outside its range.
     """
 
     source: Form | Template
@@ -75,7 +75,8 @@ class Wish:
     steering: float | None = None
 
     def __post_init__(self) -> None:
-        """Check the tempo; the rest is checked by `options`."""
+        """Check the ranges."""
+        self.options()
         tempo = self.tempo_bpm
         if tempo is not None and not MIN_TEMPO_BPM <= tempo <= MAX_TEMPO_BPM:
             raise InputError(

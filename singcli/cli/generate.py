@@ -102,8 +102,6 @@ def generate(
     targets = song_targets(
         wish.name, seed=seed, count=count, out=out, out_dir=out_dir, filename=filename
     )
-    if seed is None:
-        console.status(f"seed {targets[0][0]} drawn")
     with console.progress("sampling") as progress:
         songs = generate_songs(
             wish,
@@ -113,6 +111,8 @@ def generate(
             on_progress=lambda done, total: progress(done, total, "beats"),
         )
         for song in songs:
+            if seed is None and song.seed == targets[0][0]:
+                console.status(f"seed {song.seed} drawn")
             _show(console, song, json_output=json_output)
 
 

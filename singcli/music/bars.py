@@ -99,12 +99,12 @@ def _bar_lines(
         is_last = i + 1 == len(meters) or meters[i + 1].tick >= end_tick
         stop = end_tick if is_last else meters[i + 1].tick
         length = quarters * ticks_per_quarter
-        n_bars = max(-((meter.tick - stop) // length), 0)
+        n_bars = max(-((meter.tick - stop) // length), 1 if is_last else 0)
         if len(lines) + n_bars > MAX_BARS:
             raise InputError(f"{source}: more than {MAX_BARS} bars")
         lines += [meter.tick + k * length for k in range(n_bars)]
         bars_of_meter[name] = bars_of_meter.get(name, 0) + n_bars
         if is_last:
-            lines.append(meter.tick + max(n_bars, 1) * length)
+            lines.append(meter.tick + n_bars * length)
             break
     return lines, max(bars_of_meter, key=lambda name: bars_of_meter[name])

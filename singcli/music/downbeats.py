@@ -59,9 +59,9 @@ def pickup_steps(
     """Estimate how many steps of upbeat come before the first full bar; 0 unless clearly heard.
 
     MIDI files made from scores mostly count their bars from the first note, even where that is an
-    upbeat, and then all bar lines are off. Measured on files whose upbeat is known from the score:
-    of 779 songs (OpenScore Lieder) without upbeat 99 % are left alone, of 177 with one 84 % get
-    exactly that one; of 596 piano pieces (NIFC) 98 % and 66 %.
+    upbeat, and then all bar lines are off. Measured on files whose upbeat follows from the number
+    of bars in the score: of 779 songs (OpenScore Lieder) without upbeat 99 % are left alone, of 177
+    with one 82 % get exactly that one; of 489 and 107 piano pieces (NIFC) 98 % and 65 %.
 
     Parameters
     ----------
@@ -69,9 +69,9 @@ def pickup_steps(
         As for `downbeat_evidence`; step 0 is where the file's first bar begins.
     """
     evidence = downbeat_evidence(onset_step, end_step, pitch, bar_steps=bar_steps)
-    place = np.arange(bar_steps)
-    best = int(np.argmax(np.where(place > onset_step.min(), evidence, 0.0)))
-    return best if evidence[best] >= PICKUP_MARGIN * evidence[0] else 0
+    best = int(np.argmax(evidence))
+    is_upbeat = onset_step.min() < best and evidence[best] >= PICKUP_MARGIN * evidence[0]
+    return best if is_upbeat else 0
 
 
 def _folded(

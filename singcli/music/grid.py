@@ -44,6 +44,15 @@ def steps_from_beats(beats: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     return np.floor(beats * STEPS_PER_BEAT + 0.5).astype(np.int64)
 
 
+def rounded_end_tick(
+    onset_tick: npt.NDArray[np.int64], end_tick: npt.NDArray[np.int64], ticks_per_quarter: int
+) -> int:
+    """Return where the last note ends after rounding, in ticks, rounded up; 0 without notes."""
+    onset, end = (steps_from_beats(t / ticks_per_quarter) for t in (onset_tick, end_tick))
+    last_step = int(np.maximum(end, onset + 1).max(initial=0))
+    return -(-last_step * ticks_per_quarter // STEPS_PER_BEAT)
+
+
 def beats_from_seconds(
     beat_s: npt.NDArray[np.float64], times_s: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:

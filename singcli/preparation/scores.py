@@ -175,7 +175,9 @@ def _on_file_beats(
     bars = bars_from_meters(
         meters,
         ticks_per_quarter=per_quarter,
-        end_tick=max(music.end_tick, end_tick or 0),
+        end_tick=max(
+            grid.rounded_end_tick(notes.onset_tick, notes.end_tick, per_quarter), end_tick or 0
+        ),
         source=source,
     )
     in_beats = BeatNotes(

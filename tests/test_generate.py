@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import mido
+import numpy as np
+import pytest
+
+from singcli.cli import main
+from singcli.errors import InputError
+from singcli.generate import generate_songs, model_path
+from singcli.music.key import Key
+from singcli.music.midi_writing import midi_from_score
+from singcli.preparation.scores import score_from_midi
+from singcli.recipe import read_recipe
+from singcli.structure.form_string import form_from_string
+from singcli.structure.preset import read_preset
+from singcli.targets import song_targets, validate_targets
+from singcli.wish import Wish, template_from_file, wish_from_recipe
+
+TINY = Path(__file__).parent / "data" / "tiny.onnx"
+
+
+@pytest.fixture
+def work(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def template(work, aaba_score) -> Path:
+    path = work / "template.mid"
+    path.write_bytes(midi_from_score(aaba_score))
+    return path
+
+
+def run(*arguments: str | Path) -> int:
+    return main(["generate", *map(str, arguments), "--model", str(TINY)])
+
+
+def one_song(wish: Wish, path: Path, seed: int = 1):
+    return next(generate_songs(wish, TINY, [(seed, path)], overwrite=True))
+
+
+def test_a_preset_becomes_a_file_with_its_recipe_beside_it(work, capsys):
+    assert run("--preset", "aaba", "--seed", "5") == 0
+    out, err = capsys.readouterr()
+    assert out == "aaba-5.mid\n"
+    assert "A at bar 9 shares" in err
+    assert "32 of 32 bars, same-label overlap" in err
+    assert sorted(path.name for path in work.iterdir()) == ["aaba-5.json", "aaba-5.mid"]
+    recipe = read_recipe(work / "aaba-5.json")
+    assert recipe.seed == 5
+    assert [s.label for s in recipe.sections] == ["A", "A", "B", "A"]
+    assert recipe.structure["n_bars"] == 32
+
+
+def test_without_a_seed_a_second_run_is_a_second_song(work, capsys):
+    assert run("--form", "A2 A2") == 0
+    assert run("--form", "A2 A2") == 0
+    seeds = [line for line in capsys.readouterr().err.splitlines() if line.startswith("seed ")]
+    assert len(set(seeds)) == 2
+    assert len(list(work.glob("*.mid"))) == 2
+
+
+def test_the_same_seed_makes_the_same_bytes_and_the_recipe_makes_them_again(work):
+    assert run("--form", "A2 B2 A2", "--seed", 3, "--strictness", 0.7, "--out", "one.mid") == 0
+    assert run("--form", "A2 B2 A2", "--seed", 3, "--strictness", 0.7, "--out", "two.mid") == 0
+    assert run("--recipe", "one.json", "--out", "three.mid") == 0
+    one, two, three = ((work / f"{name}.mid").read_bytes() for name in ("one", "two", "three"))
+    assert one == two == three
+
+
+def test_a_song_of_a_batch_is_the_song_of_its_seed(work):
+    assert run("--form", "A2 A2", "--seed", 10, "--count", 3, "--out-dir", "songs") == 0
+    assert run("--form", "A2 A2", "--seed", 11, "--out", "alone.mid") == 0
+    names = sorted(path.name for path in (work / "songs").glob("*.mid"))
+    assert len(names) == 3
+    assert (work / "songs" / names[1]).read_bytes() == (work / "alone.mid").read_bytes()
+
+
+def test_key_and_tempo_reach_the_file(work):
+    song = one_song(
+        Wish(form_from_string("A4 A4"), key=Key.parse("D minor"), tempo_bpm=84), work / "x.mid"
+    )
+    assert score_from_midi(song.path).tempo_bpm == pytest.approx(84, abs=0.01)
+    conductor = mido.MidiFile(song.path).tracks[0]
+    assert [event.key for event in conductor if event.type == "key_signature"] == ["Dm"]
+    in_c = one_song(Wish(form_from_string("A4 A4")), work / "c.mid")
+    in_e = one_song(Wish(form_from_string("A4 A4"), key=Key.parse("E major")), work / "e.mid")
+    low, high = (score_from_midi(s.path) for s in (in_c, in_e))
+    middle = (low.pitch > 30) & (low.pitch < 100)
+    moved = high.pitch.astype(int)[middle] - low.pitch.astype(int)[middle]
+    assert set(moved.tolist()) == {4}
+
+
+def test_the_report_is_about_the_file_on_disk(work):
+    from singcli.metrics.report import measure_structure
+
+    wish = Wish(form_from_string("A4 B4 A4"), strictness=1)
+    song = one_song(wish, work / "x.mid")
+    again = measure_structure(score_from_midi(song.path), wish.source)
+    assert song.report.same_label == again.same_label
+    assert song.report.same_label > 0.97
+    assert song.report.n_bars == 12
+
+
+@pytest.mark.parametrize("meter", ["3/4", "6/8", "2/4"])
+def test_other_meters_have_exact_lengths(work, meter):
+    form = form_from_string("A4 A4").with_meter(meter)
+    song = one_song(Wish(form), work / "x.mid")
+    score = score_from_midi(song.path)
+    assert (song.report.n_bars, song.report.n_bars_wanted) == (8, 8)
+    assert np.diff(score.bar_beats).tolist() == [form.beats_per_bar] * 8
+
+
+def test_a_template_gives_its_repeats_and_the_recipe_needs_it_again(template, work, capsys):
+    assert run("--template", template, "--seed", 1, "--out", "new.mid") == 0
+    report = read_recipe(work / "new.json")
+    assert report.structure["n_bars_wanted"] == 8
+    assert report.template.name == "template.mid"
+    assert run("--recipe", "new.json", "--template", template, "--out", "again.mid") == 0
+    assert (work / "new.mid").read_bytes() == (work / "again.mid").read_bytes()
+    capsys.readouterr()
+    assert run("--recipe", "new.json", "--out", "third.mid") == 2
+    assert "add --template template.mid" in capsys.readouterr().err
+    other = work / "other.mid"
+    other.write_bytes((work / "new.mid").read_bytes())
+    assert run("--recipe", "new.json", "--template", other, "--out", "third.mid") == 2
+    assert "not the template of the recipe" in capsys.readouterr().err
+
+
+def test_an_ssm_file_is_a_template_too(template, work):
+    assert main(["ssm", str(template), "--out", "form.npz", "--quiet"]) == 0
+    from_midi = one_song(Wish(template_from_file(template)), work / "a.mid")
+    from_npz = one_song(Wish(template_from_file(work / "form.npz")), work / "b.mid")
+    assert score_from_midi(from_midi.path).pitch.tolist() == (
+        score_from_midi(from_npz.path).pitch.tolist()
+    )
+
+
+def test_json_is_one_object_a_line(work, capsys):
+    assert run("--form", "A2 A2", "--seed", 1, "--count", 2, "--json", "--quiet") == 0
+    out, err = capsys.readouterr()
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert [row["seed"] for row in rows] == [1, 2]
+    assert all(Path(row["path"]).exists() for row in rows)
+    assert err == ""
+
+
+def test_an_existing_song_is_kept_unless_told_otherwise(work, capsys):
+    assert run("--form", "A2", "--seed", 1, "--out", "x.mid") == 0
+    before = (work / "x.mid").read_bytes()
+    assert run("--form", "A2", "--seed", 2, "--out", "x.mid") == 2
+    assert "x.mid: already exists; add --overwrite" in capsys.readouterr().err
+    assert (work / "x.mid").read_bytes() == before
+    assert run("--form", "A2", "--seed", 2, "--out", "x.mid", "--overwrite") == 0
+    assert (work / "x.mid").read_bytes() != before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--preset", "aabba"], "no preset is called 'aabba'; did you mean"),
+        ([], "one of --preset, --form, --template and --recipe is needed, found none"),
+        (["--preset", "aaba", "--form", "A2"], "found --preset and --form"),
+        (["--form", "A2", "--key", "H minor"], "'H minor' is not a key"),
+        (["--form", "A2", "--tempo", "0"], "tempo = 0, allowed: 20 to 300"),
+        (["--form", "A2", "--temperature", "0"], "temperature = 0"),
+        (["--form", "A2", "--strictness", "1.5"], "strictness = 1.5, allowed: 0 to 1"),
+        (["--form", "A2", "--filename", "{year}.mid"], "fields are {preset}, {seed}, {index}"),
+        (["--form", "A2", "--filename", "../{seed}.mid"], "must be a name without folders"),
+        (["--form", "A2", "--filename", "x.mid", "--count", "2"], "equal names"),
+        (["--form", "A2", "--out", "x.wav"], "must end in .mid"),
+        (["--form", "A2", "--out", "x.mid", "--count", "2"], "use --out-dir"),
+        (["--template", "missing.mid"], "missing.mid: "),
+        (["--recipe", "missing.json"], "missing.json: "),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(work, capsys, arguments, message):
+    assert run(*arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in err
+    assert err.count("\n") == 1
+    assert list(work.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_found_first(work):
+    (work / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        validate_targets([work / "file" / "x.mid"], overwrite=False)
+
+
+def test_a_model_by_an_unknown_name_is_refused():
+    with pytest.raises(InputError, match=r"no model is called 'nope'"):
+        model_path("nope")
+    assert model_path("./my.onnx") == Path("my.onnx")
+
+
+def test_targets_count_seeds_up_and_fill_the_pattern(tmp_path):
+    targets = song_targets(
+        "a b/c", seed=7, count=2, out=None, out_dir=tmp_path, filename="{index}-{preset}-{seed:04d}.mid"
+    )
+    assert targets == [(7, tmp_path / "1-a_b_c-0007.mid"), (8, tmp_path / "2-a_b_c-0008.mid")]
+
+
+def test_a_wish_survives_its_recipe(work):
+    wish = Wish(read_preset("rondo"), tempo_bpm=77, key=Key.parse("Eb"), strictness=0.25)
+    song = one_song(wish, work / "x.mid")
+    back = wish_from_recipe(read_recipe(song.recipe_path), None)
+    assert back.source == wish.source
+    assert back.options() == wish.options()
+    assert (back.song_key, back.song_tempo_bpm) == (wish.song_key, 77)
