@@ -18,7 +18,9 @@ from singcli.structure.alignment import (
 from singcli.structure.ssm import Repeat, ssm_from_repeats
 from singcli.structure.texture import DEFAULT_TEXTURE
 
-ROWS = arrays(np.float32, st.tuples(st.just(3), st.integers(1, 6)), elements=st.floats(-4, 4, width=16))
+ROWS = arrays(
+    np.float32, st.tuples(st.just(3), st.integers(1, 6)), elements=st.floats(-4, 4, width=16)
+)
 
 
 def sparsemax_by_supports(row):
@@ -53,7 +55,7 @@ def test_sparsemax_rows_are_probabilities_in_the_order_of_the_scores(rows):
 
 
 def score_of_path(ssm, path, bonus):
-    steps = zip(path, path[1:], strict=False)
+    steps = itertools.pairwise(path)
     similarity = sum(ssm[beat, source] for beat, source in enumerate(path, 1))
     return similarity + bonus * sum(b == a + 1 for a, b in steps)
 

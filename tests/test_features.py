@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -89,7 +91,7 @@ def test_place_features_are_one_hot_vectors_side_by_side():
     assert (place.sum(axis=1) == len(contract.PLACE_SIZES)).all()
     edges = np.cumsum((0, *contract.PLACE_SIZES))
     step, beat, length, bar, kind, mode = (
-        place[:, a:b].argmax(axis=1) for a, b in zip(edges, edges[1:], strict=False)
+        place[:, a:b].argmax(axis=1) for a, b in itertools.pairwise(edges)
     )
     assert step[:5].tolist() == [0, 1, 2, 3, 0]
     assert beat[[0, 15, 16, 27]].tolist() == [0, 3, 0, 2]

@@ -201,7 +201,12 @@ def test_a_model_by_an_unknown_name_is_refused():
 
 def test_targets_count_seeds_up_and_fill_the_pattern(tmp_path):
     targets = song_targets(
-        "a b/c", seed=7, count=2, out=None, out_dir=tmp_path, filename="{index}-{preset}-{seed:04d}.mid"
+        "a b/c",
+        seed=7,
+        count=2,
+        out=None,
+        out_dir=tmp_path,
+        filename="{index}-{preset}-{seed:04d}.mid",
     )
     assert targets == [(7, tmp_path / "1-a_b_c-0007.mid"), (8, tmp_path / "2-a_b_c-0008.mid")]
 

@@ -38,7 +38,7 @@ def test_beats_in_bars_of_four_and_three() -> None:
     "text", ["", "1.0 0 0", "1 0 0\n1 0 0", "2 0 0\n1 0 0", "a b c", "1 0\n2 0\n", "nan 0 0\n1 0 0"]
 )
 def test_broken_beats_are_an_input_error(text: str) -> None:
-    with pytest.raises(InputError, match="^x: beat_midi.txt"):
+    with pytest.raises(InputError, match=r"^x: beat_midi\.txt"):
         parse_beats(text, source="x")
 
 
@@ -57,7 +57,7 @@ def test_labels() -> None:
 
 @pytest.mark.parametrize("text", ["", "A", "A0", "4A", "A4,B4", "A-4"])
 def test_broken_labels_are_an_input_error(text: str) -> None:
-    with pytest.raises(InputError, match="human_label1.txt"):
+    with pytest.raises(InputError, match=r"human_label1\.txt"):
         parse_labels(text, source="x")
 
 

@@ -107,9 +107,7 @@ def test_given_bars_are_kept_and_the_rest_is_written_anew(runtime, aaba_score):
 
 def test_silence_that_is_given_stays_silent(runtime, aaba_score):
     empty = aaba_score.bars(0, 0)
-    silence = Score.from_notes(
-        [], [], [], [], [], bar_beats=aaba_score.bar_beats, tempo_bpm=100
-    )
+    silence = Score.from_notes([], [], [], [], [], bar_beats=aaba_score.bar_beats, tempo_bpm=100)
     assert empty.n_notes == 0
     mask = np.ones((silence.n_steps, N_VOICES), np.bool_)
     plan = Plan(PLAN.ssm, silence.bar_beats, "form", given=Given(silence, mask))
@@ -133,7 +131,11 @@ def test_nothing_to_sample_gives_nothing(runtime):
 def test_progress_counts_the_beats(runtime):
     seen = []
     sample_scores(
-        runtime, [PLAN], [0], SamplingOptions(), on_beat=lambda done, total: seen.append((done, total))
+        runtime,
+        [PLAN],
+        [0],
+        SamplingOptions(),
+        on_beat=lambda done, total: seen.append((done, total)),
     )
     assert seen == [(beat, 32) for beat in range(1, 33)]
 

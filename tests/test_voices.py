@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from midi_bytes import Note, midi_bytes, tune
+
 from singcli.errors import InputError
 from singcli.music.midi_reading import midi_from_bytes
 from singcli.music.score import ACCOMPANIMENT, LEAD, Score, regular_bars

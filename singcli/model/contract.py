@@ -24,6 +24,7 @@ from singcli.structure.texture import Texture
 
 CONTRACT_VERSION = 1
 CARD_KEY = "singcli"  # of the card in the file's metadata
+PART_INPUT = "note_part"  # bool, shape=(): which part of the graph runs
 
 N_NOTE_TOKENS = N_VOICES * N_PITCHES
 STOP = N_NOTE_TOKENS

@@ -10,13 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import numpy.typing as npt
 
 from singcli.errors import InputError
-from singcli.model.contract import CARD_KEY, NOTE_OUTPUTS, STEP_OUTPUTS, ModelCard
+from singcli.model.contract import CARD_KEY, NOTE_OUTPUTS, PART_INPUT, STEP_OUTPUTS, ModelCard
 
 MAX_MODEL_BYTES = 500_000_000
 _ONNX_START = (0x08, 0x0A)  # field 1 (ir_version) or 2 of a ModelProto opens every ONNX file
+
+_STEP_PART, _NOTE_PART = np.zeros((), np.bool_), np.ones((), np.bool_)
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -36,7 +39,6 @@ class Runtime:
     card: ModelCard
     sha256: str
     session: Any
-    _options: Any
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -93,21 +95,18 @@ class Runtime:
         names = {output.name for output in session.get_outputs()}
         if card is None or not names.issuperset((*STEP_OUTPUTS, *NOTE_OUTPUTS)):
             raise foreign
-        run_options = ort.RunOptions()
-        run_options.only_execute_path_to_fetches = True  # one of the graph's two parts
         return cls(
             card=ModelCard.from_json(card, source=source),
             sha256=hashlib.sha256(content).hexdigest(),
             session=session,
-            _options=run_options,
         )
 
     def step(self, inputs: Arrays) -> Arrays:
         """Run the step part on the tensors of `contract.step_inputs`."""
-        values = self.session.run(STEP_OUTPUTS, inputs, self._options)
+        values = self.session.run(STEP_OUTPUTS, inputs | {PART_INPUT: _STEP_PART})
         return dict(zip(STEP_OUTPUTS, values, strict=True))
 
     def note(self, inputs: Arrays) -> Arrays:
         """Run the note part on the tensors of `contract.note_inputs`."""
-        values = self.session.run(NOTE_OUTPUTS, inputs, self._options)
+        values = self.session.run(NOTE_OUTPUTS, inputs | {PART_INPUT: _NOTE_PART})
         return dict(zip(NOTE_OUTPUTS, values, strict=True))

@@ -46,8 +46,7 @@ def outcomes_in_processes(
         return
     remaining = iter(items)
     while suspects := (yield from _until_broken(function, remaining, jobs)):
-        for suspect in suspects:
-            yield suspect, _outcome_alone(function, suspect)
+        yield from _one_at_a_time(function, suspects)
 
 
 def _until_broken(
@@ -70,12 +69,18 @@ def _until_broken(
                 yield pending.pop(future), future.result()
 
 
-def _outcome_alone(function: Callable[[Item], Outcome], item: Item) -> Outcome | None:
-    with _executor(1) as executor:
-        future = executor.submit(function, item)
-        if isinstance(future.exception(), BrokenProcessPool):
-            return None
-        return future.result()
+def _one_at_a_time(
+    function: Callable[[Item], Outcome], items: list[Item]
+) -> Iterator[tuple[Item, Outcome | None]]:
+    """Yield outcomes, None for an item over which its process died; `items` is emptied."""
+    while items:
+        with _executor(1) as executor:
+            died = False
+            while items and not died:
+                item = items.pop(0)
+                future = executor.submit(function, item)
+                died = isinstance(future.exception(), BrokenProcessPool)
+                yield item, None if died else future.result()
 
 
 @contextlib.contextmanager

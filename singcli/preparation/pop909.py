@@ -171,10 +171,14 @@ def align_melody(
     onset, pitch : np.ndarray, shape=(n_notes,)
         The lead of the music, in steps.
     """
-    equal = reference_pitch[:, None] == pitch[None, :]
-    distances = (onset[None, :] - reference_onset[:, None])[equal]
-    if len(distances) == 0:
+    by_pitch = np.argsort(pitch, kind="stable")
+    first = np.searchsorted(pitch[by_pitch], reference_pitch, side="left")
+    n_equal = np.searchsorted(pitch[by_pitch], reference_pitch, side="right") - first
+    if n_equal.sum() == 0:
         return Alignment(0, 0.0)
+    before = np.cumsum(n_equal) - n_equal
+    partner = np.arange(n_equal.sum()) + np.repeat(first - before, n_equal)
+    distances = onset[by_pitch[partner]] - np.repeat(reference_onset, n_equal)
     lowest = int(distances.min())
     counts = np.bincount(distances - lowest)
     best = int(counts.argmax())

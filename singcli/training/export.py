@@ -1,13 +1,18 @@
 """Checkpoint -> one self-contained ONNX file (DESIGN.md, section 6).
 
-The file's graph has two parts that share no node: the *step* part runs once a step, the *note*
-part once for every note and STOP inside it. Every input has a default of batch size 1, so that a
-caller feeds only the part whose outputs are asked for.
+The file's graph is one `If` with two branches that share no weight: the *step* part runs once a
+step, the *note* part once for every note and STOP inside it (input `note_part`, false or true).
+Every input has a default of batch size 1, so that a caller feeds only the inputs of one part; the
+outputs of the other part come out empty.
 """
 
 from __future__ import annotations
 
+import logging
 import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +20,7 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from onnx import GraphProto, ModelProto, helper, numpy_helper
+from onnx import GraphProto, ModelProto, TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from singcli import __version__
@@ -26,6 +31,7 @@ from singcli.model.contract import (
     NO_DURATION,
     NO_LEAD,
     NOTE_OUTPUTS,
+    PART_INPUT,
     START,
     STEP_OUTPUTS,
     STOP,
@@ -57,10 +63,7 @@ class _StepPart(nn.Module):
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Take the tensors of `step_inputs`, return those of `STEP_OUTPUTS`."""
         *seen, hidden, cell = tensors
-        inputs = StepInputs(*(tensor.unsqueeze(1) for tensor in seen))
-        state = (hidden.unsqueeze(0), cell.unsqueeze(0))
-        features, token_bias, (hidden, cell) = self.network(inputs, state)
-        return features.squeeze(1), token_bias.squeeze(1), hidden.squeeze(0), cell.squeeze(0)
+        return self.network.tick(StepInputs(*seen), hidden, cell)
 
 
 class _NotePart(nn.Module):
@@ -183,68 +186,105 @@ def _card(checkpoint: Checkpoint, config: TrainConfig, licence: str | None) -> M
 
 
 def model_from_network(network: PointerNetwork, card: ModelCard) -> ModelProto:
-    """Trace both parts, join them in one graph and attach the card."""
-    sizes = card.sizes
-    step = _traced(_StepPart(network.step), step_inputs(1, sizes), STEP_OUTPUTS)
-    note = _traced(_NotePart(network.note), note_inputs(1, sizes), NOTE_OUTPUTS)
-    graph = onnx.compose.merge_graphs(
-        _prefixed(step.graph, "step/"),
-        _prefixed(note.graph, "note/"),
-        io_map=[],
-        name=card.name,
+    """Trace both parts, put each in a branch of one `If` and attach the card."""
+    parts = (
+        ("step", _StepPart(network.step), step_inputs(1, card.sizes), STEP_OUTPUTS),
+        ("note", _NotePart(network.note), note_inputs(1, card.sizes), NOTE_OUTPUTS),
     )
+    inputs, outputs, defaults, branches = [], [], {PART_INPUT: np.zeros((), np.bool_)}, {}
+    for name, part, blank, names in parts:
+        graph = _traced(part, blank, names, batch=f"{name}_rows")
+        inputs += list(graph.input)
+        outputs += list(graph.output)
+        defaults |= blank
+        branches[name] = _branch(graph, name, first_output=len(outputs) - len(names))
+    choice = helper.make_node(
+        "If",
+        [PART_INPUT],
+        [output.name for output in outputs],
+        then_branch=branches["note"],
+        else_branch=branches["step"],
+    )
+    which = helper.make_tensor_value_info(PART_INPUT, TensorProto.BOOL, [])
+    initializers = [numpy_helper.from_array(value, name) for name, value in defaults.items()]
     model = helper.make_model(
-        graph,
+        helper.make_graph([choice], card.name, [which, *inputs], outputs, initializers),
         opset_imports=[helper.make_opsetid("", OPSET)],
         producer_name="singcli",
         producer_version=__version__,
     )
-    defaults = step_inputs(1, sizes) | note_inputs(1, sizes)
-    for value in model.graph.input:
-        model.graph.initializer.append(numpy_helper.from_array(defaults[value.name], value.name))
     helper.set_model_props(model, {CARD_KEY: card.to_json()})
     onnx.checker.check_model(model)
     return model
 
 
-def _prefixed(graph: GraphProto, prefix: str) -> GraphProto:
-    """Rename everything but inputs and outputs, so that two graphs can live in one."""
-    return onnx.compose.add_prefix_graph(graph, prefix, rename_inputs=False, rename_outputs=False)
+def _branch(graph: GraphProto, name: str, *, first_output: int) -> GraphProto:
+    """Return a part as a branch, with empty tensors for the outputs of the other part.
+
+    Its names get a prefix, but for the inputs, which it takes from the outer graph.
+    """
+    graph = onnx.compose.add_prefix_graph(graph, f"{name}/", rename_inputs=False)
+    del graph.input[:]
+    empty = [
+        numpy_helper.from_array(np.zeros(0, np.float32), f"{name}/empty_{k}")
+        for k in range(len(STEP_OUTPUTS + NOTE_OUTPUTS) - len(graph.output))
+    ]
+    blanks = [helper.make_tensor_value_info(e.name, TensorProto.FLOAT, [0]) for e in empty]
+    nodes = [helper.make_node("Constant", [], [e.name], value=e) for e in empty]
+    ordered = [*blanks[:first_output], *graph.output, *blanks[first_output:]]
+    return helper.make_graph([*graph.node, *nodes], name, [], ordered, list(graph.initializer))
 
 
-def _traced(part: nn.Module, inputs: dict[str, Any], outputs: tuple[str, ...]) -> ModelProto:
-    """Export one part with a dynamic batch."""
-    batch = torch.export.Dim("batch", min=1, max=65536)
+def _traced(
+    part: nn.Module, inputs: dict[str, Any], outputs: tuple[str, ...], *, batch: str
+) -> GraphProto:
+    """Export one part with a dynamic first axis called `batch`."""
+    rows = torch.export.Dim(batch, min=1, max=65536)
     # Two rows, because the exporter would take a batch of one for a constant.
     example = tuple(torch.from_numpy(np.repeat(value, 2, axis=0)) for value in inputs.values())
-    shapes = tuple({0: batch} for _ in example)
-    program = torch.onnx.export(
-        part.eval(),
-        example,
-        input_names=list(inputs),
-        output_names=list(outputs),
-        opset_version=OPSET,
-        dynamic_shapes=(shapes,) if isinstance(part, _StepPart) else shapes,  # *tensors is one
-        dynamo=True,
-        external_data=False,
-        verbose=False,
-    )
+    shapes = tuple({0: rows} for _ in example)
+    with _quiet_exporter():
+        program = torch.onnx.export(
+            part.eval(),
+            example,
+            input_names=list(inputs),
+            output_names=list(outputs),
+            opset_version=OPSET,
+            dynamic_shapes=(shapes,) if isinstance(part, _StepPart) else shapes,  # *tensors is one
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
     assert program is not None
-    return program.model_proto
+    return program.model_proto.graph
+
+
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Keep the exporter's remarks on its own internals from the user."""
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)
 
 
 @torch.no_grad()
 def parity_error(network: PointerNetwork, runtime: Runtime) -> float:
     """Return the largest difference between torch and the graph over random steps and decisions."""
     rng = np.random.default_rng(0)
-    step_part, note_part = _StepPart(network.step), _NotePart(network.note)
+    note_part = _NotePart(network.note)
     sizes = network.sizes
     step = step_inputs(PARITY_SONGS, sizes)
     worst = 0.0
     for _ in range(PARITY_STEPS):
         _randomise(step, rng, but=("hidden", "cell"))
         got = runtime.step(step)
-        wanted = dict(zip(STEP_OUTPUTS, step_part(*_tensors(step)), strict=True))
+        wanted = dict(zip(STEP_OUTPUTS, _step_of_training(network, step), strict=True))
         note = note_inputs(PARITY_SONGS, sizes)
         _randomise(note, rng)
         note["features"], note["token_bias"] = got["step_features"], got["step_token_bias"]
@@ -253,6 +293,15 @@ def parity_error(network: PointerNetwork, runtime: Runtime) -> float:
         worst = max(worst, *(float(np.abs(got[n] - wanted[n].numpy()).max()) for n in got))
         step["hidden"], step["cell"] = got["next_hidden"], got["next_cell"]
     return worst
+
+
+def _step_of_training(network: PointerNetwork, step: dict[str, Any]) -> tuple[Tensor, ...]:
+    """Run one step with the LSTM that was trained."""
+    *seen, hidden, cell = _tensors(step)
+    state = (hidden.unsqueeze(0), cell.unsqueeze(0))
+    inputs = StepInputs(*(tensor.unsqueeze(1) for tensor in seen))
+    features, token_bias, (hidden, cell) = network.step(inputs, state)
+    return features.squeeze(1), token_bias.squeeze(1), hidden.squeeze(0), cell.squeeze(0)
 
 
 _LIMITS = {

@@ -112,6 +112,36 @@ class StepNetwork(nn.Module):
         token_bias : Tensor, shape = (N, T, 176)
         state : pair of Tensor, shape = (1, N, lstm)
         """
+        seen, draft, bar = self._seen(inputs)
+        hidden, state = self.lstm(seen, state)
+        return *self._heads(hidden, draft, bar, inputs), state
+
+    def tick(
+        self, inputs: StepInputs, hidden: Tensor, cell: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Run one step without the axis T, the LSTM spelled out: what the exported graph does.
+
+        Parameters
+        ----------
+        hidden, cell : Tensor, shape = (N, lstm)
+
+        Returns
+        -------
+        features, token_bias, hidden, cell : Tensor
+            As `forward`.
+        """
+        seen, draft, bar = self._seen(inputs)
+        ((from_seen, from_hidden, bias, more_bias),) = self.lstm.all_weights
+        gates = functional.linear(
+            torch.cat([seen, hidden], -1), torch.cat([from_seen, from_hidden], 1), bias + more_bias
+        )
+        admit, forget, candidate, reveal = gates.chunk(4, -1)
+        cell = forget.sigmoid() * cell + admit.sigmoid() * candidate.tanh()
+        hidden = reveal.sigmoid() * cell.tanh()
+        return *self._heads(hidden, draft, bar, inputs), hidden, cell
+
+    def _seen(self, inputs: StepInputs) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the LSTM's input, and the embeddings of the draft and of a bar ago."""
         draft = self.draft(torch.cat([inputs.draft, inputs.next_draft], -1))
         bar = self.bar(inputs.bar_ago)
         seen = torch.cat(
@@ -125,10 +155,15 @@ class StepNetwork(nn.Module):
             -1,
         )
         plain = torch.cat([inputs.place, inputs.grade, inputs.lead_age], -1)
-        hidden, state = self.lstm(torch.cat([self.drop(seen), plain], -1), state)
+        return torch.cat([self.drop(seen), plain], -1), draft, bar
+
+    def _heads(
+        self, hidden: Tensor, draft: Tensor, bar: Tensor, inputs: StepInputs
+    ) -> tuple[Tensor, Tensor]:
+        """Return features and token bias."""
         mixed = functional.gelu(self.mix(torch.cat([self.drop(hidden), draft, bar], -1)))
         mixed = self.drop(mixed)
-        return self.features(mixed), self._token_bias(mixed, inputs), state
+        return self.features(mixed), self._token_bias(mixed, inputs)
 
     def _token_bias(self, mixed: Tensor, inputs: StepInputs) -> Tensor:
         """Weigh what each token did in the draft, a bar ago and just now, voice by voice."""
