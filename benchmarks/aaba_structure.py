@@ -68,7 +68,7 @@ class Measured(NamedTuple):
 def read_generated(path: Path) -> Score:
     """Read a finished file; its key is the one that was asked for, not one that is estimated."""
     key = Key.parse(read_recipe(path.with_suffix(".json")).options["key"])
-    return dataclasses.replace(score_from_midi(path), key=key)
+    return dataclasses.replace(score_from_midi(path, whole=True), key=key)
 
 
 def measure_songs(preset: str, seeds: range, options: Sequence[str]) -> list[Measured]:

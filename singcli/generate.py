@@ -105,7 +105,7 @@ def _finish(wish: Wish, plan: Plan, score: Score, path: Path, recipe: Recipe) ->
         recipe_text=recipe.embedded_text(),
     )
     write_bytes(path, content)
-    finished = score_from_midi(path)
+    finished = score_from_midi(path, whole=True)
     if isinstance(wish.source, Form):
         report = measure_structure(finished, wish.source, wanted_ssm=plan.ssm)
     else:
