@@ -107,9 +107,9 @@ def _finish(wish: Wish, plan: Plan, score: Score, path: Path, recipe: Recipe) ->
     write_bytes(path, content)
     finished = score_from_midi(path, whole=True)
     if isinstance(wish.source, Form):
-        report = measure_structure(finished, wish.source, wanted_ssm=plan.ssm)
+        report = measure_structure(finished, wish.source, wanted_ssm=plan.song_ssm)
     else:
-        report = measure_template_structure(finished, plan.ssm, bar_beats=plan.bar_beats)
+        report = measure_template_structure(finished, plan.song_ssm, bar_beats=plan.song_bar_beats)
     recipe = dataclasses.replace(recipe, structure=report.to_dict())
     write_recipe(recipe_path(path), recipe)
     return Song(path, recipe_path(path), recipe.seed, report, recipe)
@@ -129,7 +129,7 @@ def _recipe(
         | {"tempo": wish.song_tempo_bpm, "key": str(wish.song_key), "name": wish.name},
         form=values_from_form(wish.source) if isinstance(wish.source, Form) else None,
         template=None if isinstance(wish.source, Form) else wish.source.file,
-        sections=placed_sections(wish.sections, plan.bar_beats),
+        sections=placed_sections(wish.sections, plan.song_bar_beats),
     )
 
 

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from singcli.analysis import structure_from_midi
 from singcli.errors import InputError, SingError
 from singcli.model.contract import ModelCard
 from singcli.model.plan import Plan, SamplingOptions
 from singcli.music.key import Key
+from singcli.music.score import regular_bars
 from singcli.recipe import Recipe, UsedFile
-from singcli.structure.form import MAX_TEMPO_BPM, MIN_TEMPO_BPM, Form, ssm_from_form
+from singcli.structure.form import MAX_TEMPO_BPM, MIN_TEMPO_BPM, Form, repeats_of_form
 from singcli.structure.preset import form_from_values
 from singcli.structure.section import Span
+from singcli.structure.ssm import Matrix, ssm_from_repeats
 from singcli.structure.ssm_file import SUFFIX as SSM_SUFFIX
 from singcli.structure.ssm_file import Structure, read_ssm
+from singcli.structure.texture import Texture
+
+LEAD_IN_BARS = 4  # songs of the training data have an intro of about this length
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,18 +135,38 @@ class Wish:
 
     def plan(self, card: ModelCard) -> Plan:
         """Return what the sampler follows, over the texture that the model was trained on."""
-        kind: Literal["form", "music"]
         if isinstance(self.source, Form):
-            kind, ssm = "form", ssm_from_form(self.source, texture=card.texture)
-        else:
-            kind, ssm = "music", self.source.structure.ssm
+            return Plan(
+                ssm=_ssm_with_lead_in(self.source, card.texture),
+                bar_beats=regular_bars(
+                    LEAD_IN_BARS + self.source.n_bars, self.source.beats_per_bar
+                ),
+                kind="form",
+                mode=self.song_key.mode,
+                tempo_bpm=self.song_tempo_bpm,
+                lead_in_bars=LEAD_IN_BARS,
+            )
         return Plan(
-            ssm=ssm,
-            bar_beats=self._form_or_structure.bar_beats,
-            kind=kind,
+            ssm=self.source.structure.ssm,
+            bar_beats=self.source.structure.bar_beats,
+            kind="music",
             mode=self.song_key.mode,
             tempo_bpm=self.song_tempo_bpm,
         )
+
+
+def _ssm_with_lead_in(form: Form, texture: Texture) -> Matrix:
+    """Draw the form's repeats over the texture, behind bars that nothing repeats."""
+    beats = LEAD_IN_BARS * form.beats_per_bar
+    moved = [
+        dataclasses.replace(
+            repeat, start_beat=repeat.start_beat + beats, source_beat=repeat.source_beat + beats
+        )
+        for repeat in repeats_of_form(form)
+    ]
+    return ssm_from_repeats(
+        beats + form.n_beats, moved, texture=texture, beats_per_bar=form.beats_per_bar
+    )
 
 
 def default_steering(source: Form | Template) -> tuple[int, float]:

@@ -13,7 +13,7 @@ from singcli.model.steering import choose_candidate, row_errors
 def test_strictness_moves_only_what_is_more_than_texture():
     shift = choice.copy_shift(0.5, [0.3, choice.FREE_BELOW, 0.7, choice.FULL_FROM, 1.0])
     assert shift[:2].tolist() == [0, 0]
-    assert 0 < shift[2] < shift[3] == shift[4] == pytest.approx(choice.STRICTNESS_ODDS)
+    assert 0 < shift[2] < shift[3] == shift[4] == pytest.approx(choice.HALF_SHIFT)
 
 
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0.6, 1))

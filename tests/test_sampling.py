@@ -158,3 +158,15 @@ def test_options_outside_their_range_are_named(wrong):
     (name,) = wrong
     with pytest.raises(InputError, match=f"{name} = .*allowed"):
         SamplingOptions(**wrong)
+
+
+def test_a_lead_in_is_sampled_and_left_out(runtime):
+    form_beats = len(PLAN.ssm)
+    ssm = np.full((form_beats + 8, form_beats + 8), 0.4, np.float32)
+    ssm[8:, 8:] = PLAN.ssm
+    plan = Plan(ssm, regular_bars(10, 4), "form", lead_in_bars=2)
+    np.testing.assert_array_equal(plan.song_ssm, PLAN.ssm)
+    assert plan.song_bar_beats.tolist() == PLAN.bar_beats.tolist()
+    song = sample_scores(runtime, [plan], [0], SamplingOptions(strictness=1))[0]
+    assert song.n_bars == 8
+    assert same_label_overlap(bar_overlap_map(song), FORM) > 0.97

@@ -17,14 +17,16 @@ Tokens = npt.NDArray[np.int64]
 
 FREE_BELOW = 0.6  # similarity up to which a source is texture, and never forced
 FULL_FROM = 0.85  # similarity from which a repeat takes the strictness in full
-STRICTNESS_ODDS = 1.5  # shift of the log odds of copying at strictness 0.5
+HALF_SHIFT = 2.3  # shift of the log odds at strictness 0.5, where half of the notes come back
 
 
 def copy_shift(strictness: float, grade: npt.ArrayLike) -> Floats:
     """Return how far strictness moves the log odds of copying.
 
-    A repeat of similarity `FULL_FROM` or more takes the strictness in full, one of less in
-    proportion, so that a section with a variation of its own stays varied.
+    The shift is `HALF_SHIFT` plus the log odds of the strictness, so that the strictness comes near
+    the share of the notes that a repeat has in common with its source (docs/results.md). A repeat
+    of similarity `FULL_FROM` or more takes the strictness in full, one of less in proportion, so
+    that a section with a variation of its own stays varied.
 
     Parameters
     ----------
@@ -41,7 +43,8 @@ def copy_shift(strictness: float, grade: npt.ArrayLike) -> Floats:
     reach = (np.asarray(grade, np.float64) - FREE_BELOW) / (FULL_FROM - FREE_BELOW)
     effective = strictness * np.clip(reach, 0.0, 1.0)
     with np.errstate(divide="ignore"):
-        shift: Floats = (STRICTNESS_ODDS * effective / (1 - effective)).astype(np.float32)
+        log_odds = np.log(effective) - np.log1p(-effective)
+    shift: Floats = np.maximum(HALF_SHIFT + log_odds, 0.0).astype(np.float32)
     return shift
 
 

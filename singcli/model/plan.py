@@ -95,6 +95,9 @@ class Plan:
     mode : {"major", "minor"}
     tempo_bpm : float
     given : Given, optional
+    lead_in_bars : int >= 0
+        Bars at the beginning of the plan that are sampled and then left out of the song: a song
+        that begins in the middle of things is unlike what the network was trained on.
     """
 
     ssm: Matrix
@@ -103,6 +106,20 @@ class Plan:
     mode: Mode = "major"
     tempo_bpm: float = 100.0
     given: Given | None = None
+    lead_in_bars: int = 0
+
+    @property
+    def song_bar_beats(self) -> npt.NDArray[np.int32]:
+        """Bar lines of the song itself, shape=(n_bars + 1,)."""
+        bars: npt.NDArray[np.int32] = self.bar_beats[self.lead_in_bars :]
+        from_zero: npt.NDArray[np.int32] = bars - bars[0]
+        return from_zero
+
+    @property
+    def song_ssm(self) -> Matrix:
+        """Wanted self-similarity of the song itself."""
+        first = int(self.bar_beats[self.lead_in_bars])
+        return self.ssm[first:, first:]
 
     def repeat_map(self, continuation_bonus: float) -> RepeatMap:
         """Return the plan's sources; nothing but new beats without an SSM."""

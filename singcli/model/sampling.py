@@ -9,7 +9,6 @@ one candidate of each song is kept and becomes its history. Every song draws fro
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -29,17 +28,15 @@ from singcli.model.contract import (
 from singcli.model.features import (
     lead_age,
     roll_from_tokens,
-    token_chroma,
 )
 from singcli.model.plan import Plan, SamplingOptions
-from singcli.model.runtime import Runtime
-from singcli.model.song_state import SongState
-from singcli.model.steering import choose_candidate, row_errors
+from singcli.model.runtime import Arrays, Runtime
+from singcli.model.song_state import BeatView, SongState
+from singcli.model.steering import choose_candidate
 from singcli.music.score import N_PITCHES, STEPS_PER_BEAT, Score
 from singcli.structure.ssm import beat_features
 
 Floats = npt.NDArray[np.float32]
-Roll = npt.NDArray[np.bool_]
 
 _DRAWS_PER_STEP = 2 * (MAX_NOTES_PER_STEP + 1)  # a token and a duration
 
@@ -96,15 +93,13 @@ class _Sampler:
         # What a row carries from step to step.
         self.hidden = step_inputs(n_rows, runtime.card.sizes)["hidden"]
         self.cell = np.zeros_like(self.hidden)
-        self.previous = np.zeros((n_rows, N_NOTE_TOKENS), np.bool_)
+        self.previous = np.zeros((n_rows, N_NOTE_TOKENS), np.float32)
         self.remaining = np.zeros((n_rows, N_NOTE_TOKENS), np.int32)
         self.lead = np.full(n_rows, NO_LEAD, np.int64)
         self.lead_step = np.full(n_rows, -(10**6), np.int64)
-        # What its current beat holds.
-        beat_shape = (n_rows, STEPS_PER_BEAT, N_NOTE_TOKENS)
-        self.onsets = np.zeros(beat_shape, np.bool_)
-        self.sounding = np.zeros(beat_shape, np.bool_)
-        self.durations = np.full(beat_shape, NO_DURATION, np.int8)
+        # What its current beat holds: onsets and sounding notes side by side, duration classes.
+        self.planes = np.zeros((n_rows, STEPS_PER_BEAT, 2 * N_NOTE_TOKENS), np.float32)
+        self.durations = np.full((n_rows, STEPS_PER_BEAT, N_NOTE_TOKENS), NO_DURATION, np.int8)
 
     def scores(self) -> list[Score]:
         """Return the finished songs."""
@@ -112,19 +107,19 @@ class _Sampler:
 
     def sample_beat(self, beat: int) -> None:
         """Sample a beat for all rows, keep one candidate of each song."""
-        self.onsets[:], self.sounding[:], self.durations[:] = False, False, NO_DURATION
-        context = np.stack([song.context(beat) for song in self.songs])
-        grade = np.array([song.grade[beat] for song in self.songs], np.float32)[self.song_of_row]
-        shift = choice.copy_shift(self.options.strictness, grade)
+        self.planes[:], self.durations[:] = 0.0, NO_DURATION
+        views = [song.view(beat) for song in self.songs]
+        view = BeatView(
+            *(np.repeat(np.stack(part), self.m, axis=0) for part in zip(*views, strict=True))
+        )
+        shift = choice.copy_shift(self.options.strictness, view.grade)
         uniforms = self._uniforms()
         for place in range(STEPS_PER_BEAT):
             step = beat * STEPS_PER_BEAT + place
-            draft = self._past("source", step, beat)
-            inputs = self._inputs(step, beat, draft, context[:, place], grade)
-            out = self.runtime.step(inputs)
+            out = self.runtime.step(self._inputs(step, place, view))
             self.hidden, self.cell = out["next_hidden"], out["next_cell"]
             np.maximum(self.remaining - 1, 0, out=self.remaining)
-            self._sample_step(step, place, draft, out, inputs, shift, uniforms[:, place])
+            self._sample_step(step, place, view, out, shift, uniforms[:, place])
         self._keep_one(beat)
 
     def _uniforms(self) -> npt.NDArray[np.float64]:
@@ -132,39 +127,24 @@ class _Sampler:
         shape = (self.m, STEPS_PER_BEAT, _DRAWS_PER_STEP)
         return np.concatenate([rng.random(shape) for rng in self.rngs])
 
-    def _past(self, which: str, step: int, beat: int) -> _Past:
-        """Return what each row played at its `source` or `bar_ago` step of `step`."""
-        first = beat * STEPS_PER_BEAT
-        at = [int(getattr(song, which)[step]) for song in self.songs]
-        onsets = np.stack([song.onsets[a] for song, a in zip(self.songs, at, strict=True)])
-        sounding = np.stack([song.sounding[a] for song, a in zip(self.songs, at, strict=True)])
-        durations = np.stack([song.durations[a] for song, a in zip(self.songs, at, strict=True)])
-        past = _Past(*(a[self.song_of_row] for a in (onsets, sounding, durations)))
-        for index, a in enumerate(at):
-            if a >= first:  # inside the beat that is being sampled
-                rows = slice(index * self.m, (index + 1) * self.m)
-                past.onsets[rows] = self.onsets[rows, a - first]
-                past.sounding[rows] = self.sounding[rows, a - first]
-                past.durations[rows] = self.durations[rows, a - first]
-        return past
-
-    def _inputs(
-        self, step: int, beat: int, draft: _Past, context: Floats, grade: Floats
-    ) -> dict[str, npt.NDArray[np.generic]]:
-        following = self._past("source", step + 1, beat)
-        bar_ago = self._past("bar_ago", step, beat).onsets
-        next_bar_ago = self._past("bar_ago", step + 1, beat).onsets
-        place = np.stack([song.place[step] for song in self.songs])
-        carried = self.remaining > 1
+    def _inputs(self, step: int, place: int, view: BeatView) -> Arrays:
+        """Return the inputs of the step part."""
+        draft = view.planes[:, place]
+        next_draft, next_bar_ago = view.planes[:, place + 1], view.bar_ago[:, place + 1]
+        if place == STEPS_PER_BEAT - 1:
+            first = self.planes[:, 0]
+            next_draft = np.where(view.own_source[:, None], first, next_draft)
+            next_bar_ago = np.where(view.own_bar[:, None], first[:, :N_NOTE_TOKENS], next_bar_ago)
+        has_onset = draft[:, :N_NOTE_TOKENS].any(axis=1)
         return {
-            "previous": self.previous.astype(np.float32),
-            "carried": carried.astype(np.float32),
-            "draft": draft.planes(),
-            "next_draft": following.planes(),
-            "bar_ago": np.concatenate([bar_ago, next_bar_ago], axis=1).astype(np.float32),
-            "context": context[self.song_of_row],
-            "place": place[self.song_of_row],
-            "grade": np.stack([grade, draft.onsets.any(axis=1)], axis=1).astype(np.float32),
+            "previous": self.previous,
+            "carried": (self.remaining > 1).astype(np.float32),
+            "draft": draft,
+            "next_draft": next_draft,
+            "bar_ago": np.concatenate([view.bar_ago[:, place], next_bar_ago], axis=1),
+            "context": view.context[:, place],
+            "place": view.place[:, place],
+            "grade": np.stack([view.grade, has_onset], axis=1).astype(np.float32),
             "lead": self.lead,
             "lead_age": lead_age(step - self.lead_step)[:, None],
             "hidden": self.hidden,
@@ -175,14 +155,13 @@ class _Sampler:
         self,
         step: int,
         place: int,
-        draft: _Past,
-        out: dict[str, Floats],
-        inputs: dict[str, npt.NDArray[np.generic]],
+        view: BeatView,
+        out: Arrays,
         shift: Floats,
         uniforms: npt.NDArray[np.float64],
     ) -> None:
         """Draw notes for every row until it stops."""
-        following = choice.next_token_table(draft.onsets)
+        draft_onsets = view.planes[:, place, :N_NOTE_TOKENS]
         alive = self.rows
         chosen = np.zeros((len(alive), self.runtime.card.sizes.hidden), np.float32)
         last = np.full(len(alive), START, np.int64)
@@ -194,8 +173,8 @@ class _Sampler:
                     "token_bias": out["step_token_bias"][alive],
                     "chosen": chosen,
                     "last_token": last,
-                    "draft_onsets": inputs["draft"][alive, :N_NOTE_TOKENS],
-                    "last_lead": inputs["lead"][alive],
+                    "draft_onsets": draft_onsets[alive],
+                    "last_lead": self.lead[alive],
                     "draft_duration": last_duration,
                 }
             )
@@ -204,17 +183,19 @@ class _Sampler:
                 self._end_notes(step, place, alive, last, last_duration, scores, shift, draws[:, 1])
             if index == MAX_NOTES_PER_STEP:
                 break
-            token = self._token(step, alive, last, following, scores, shift, draws[:, 0])
+            token = self._token(
+                step, alive, last, view.following[:, place], scores, shift, draws[:, 0]
+            )
             going = token != STOP
             alive, last = alive[going], token[going]
             if len(alive) == 0:
                 break
             chosen = scores["next_chosen"][going]
-            last_duration = draft.durations[alive, last].astype(np.int64)
-            self.onsets[alive, place, last] = True
-        self.sounding[:, place] = self.remaining > 0
+            last_duration = view.durations[alive, place, last].astype(np.int64)
+            self.planes[alive, place, last] = 1.0
+        self.planes[:, place, N_NOTE_TOKENS:] = self.remaining > 0
         self._follow_lead(step, place)
-        self.previous = self.onsets[:, place].copy()
+        self.previous = self.planes[:, place, :N_NOTE_TOKENS].copy()
 
     def _token(
         self,
@@ -222,7 +203,7 @@ class _Sampler:
         alive: npt.NDArray[np.intp],
         last: npt.NDArray[np.int64],
         following: npt.NDArray[np.int64],
-        scores: dict[str, Floats],
+        scores: Arrays,
         shift: Floats,
         uniform: npt.NDArray[np.float64],
     ) -> npt.NDArray[np.int64]:
@@ -261,7 +242,7 @@ class _Sampler:
         alive: npt.NDArray[np.intp],
         token: npt.NDArray[np.int64],
         draft_duration: npt.NDArray[np.int64],
-        scores: dict[str, Floats],
+        scores: Arrays,
         shift: Floats,
         uniform: npt.NDArray[np.float64],
     ) -> None:
@@ -283,55 +264,30 @@ class _Sampler:
 
     def _follow_lead(self, step: int, place: int) -> None:
         """Remember each row's last lead note, the highest of its onset."""
-        lead = self.onsets[:, place, :N_PITCHES]
+        lead = self.planes[:, place, :N_PITCHES]
         struck = lead.any(axis=1)
         self.lead = np.where(struck, N_PITCHES - 1 - lead.argmax(axis=1), self.lead)
         self.lead_step = np.where(struck, step, self.lead_step)
 
     def _keep_one(self, beat: int) -> None:
         """Choose a candidate of each song, write it into the history, spread its state."""
-        onsets, sounding = roll_from_tokens(self.onsets), roll_from_tokens(self.sounding)
-        features = beat_features(onsets, sounding)[:, 0]
+        played = roll_from_tokens(self.planes.reshape(-1, STEPS_PER_BEAT, 2, N_NOTE_TOKENS) > 0)
+        features = beat_features(played[:, :, 0], played[:, :, 1])[:, 0]
         kept = np.empty(len(self.songs), np.int64)
-        steps = slice(beat * STEPS_PER_BEAT, (beat + 1) * STEPS_PER_BEAT)
         for index, song in enumerate(self.songs):
             rows = slice(index * self.m, (index + 1) * self.m)
-            kept[index] = index * self.m + self._choose(index, beat, features[rows])
-            row = kept[index]
-            if song.features is None:
-                song.features = np.zeros((len(song.chroma), features.shape[1]), np.float32)
-            song.features[beat] = features[row]
-            song.onsets[steps] = self.onsets[row]
-            song.sounding[steps] = self.sounding[row]
-            song.durations[steps] = self.durations[row]
-            song.chroma[beat] = token_chroma(self.sounding[row]).ravel()
+            row = index * self.m + self._choose(index, song.errors(beat, features[rows]))
+            song.keep(beat, self.planes[row], self.durations[row], features[row])
+            kept[index] = row
         if self.m > 1:
             self._spread(np.repeat(kept, self.m))
 
-    def _choose(self, index: int, beat: int, candidates: Floats) -> int:
-        song, strength = self.songs[index], self.options.steering
+    def _choose(self, index: int, errors: npt.NDArray[np.float64]) -> int:
         if self.m == 1:
             return 0
-        uniform = self.rngs[index].random()
-        if strength == 0 or song.features is None or beat >= len(song.plan.ssm):
-            return int(uniform * self.m)
-        errors = row_errors(candidates, song.features[:beat], song.plan.ssm[beat, :beat])
-        return choose_candidate(errors, strength, uniform)
+        return choose_candidate(errors, self.options.steering, self.rngs[index].random())
 
     def _spread(self, source: npt.NDArray[np.int64]) -> None:
         """Let every row go on from the row `source` says."""
         for name in ("hidden", "cell", "previous", "remaining", "lead", "lead_step"):
             setattr(self, name, getattr(self, name)[source])
-
-
-@dataclass(frozen=True, slots=True)
-class _Past:
-    """What each row played at an earlier step, shape=(R, 176) each."""
-
-    onsets: Roll
-    sounding: Roll
-    durations: npt.NDArray[np.int8]
-
-    def planes(self) -> Floats:
-        """Return onsets and sounding notes side by side, shape=(R, 352)."""
-        return np.concatenate([self.onsets, self.sounding], axis=1).astype(np.float32)
