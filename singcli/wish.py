@@ -10,6 +10,7 @@ from pathlib import Path
 from singcli.analysis import structure_from_midi
 from singcli.errors import InputError, SingError
 from singcli.model.contract import ModelCard
+from singcli.model.features import SectionPlace
 from singcli.model.plan import Plan, SamplingOptions
 from singcli.music.key import Key
 from singcli.music.score import regular_bars
@@ -144,6 +145,7 @@ class Wish:
                 kind="form",
                 mode=self.song_key.mode,
                 tempo_bpm=self.song_tempo_bpm,
+                sections=_places_with_lead_in(self.source),
                 lead_in_bars=LEAD_IN_BARS,
             )
         return Plan(
@@ -153,6 +155,13 @@ class Wish:
             mode=self.song_key.mode,
             tempo_bpm=self.song_tempo_bpm,
         )
+
+
+def _places_with_lead_in(form: Form) -> tuple[SectionPlace, ...]:
+    places = [SectionPlace(0, LEAD_IN_BARS, tune=False)]
+    for section, span in zip(form.sections, form.section_bars, strict=True):
+        places.append(SectionPlace(LEAD_IN_BARS + span.start_bar, span.n_bars, section.tune))
+    return tuple(places)
 
 
 def _ssm_with_lead_in(form: Form, texture: Texture) -> Matrix:

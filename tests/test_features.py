@@ -22,6 +22,7 @@ from singcli.model.contract import (
     tokens_from_notes,
 )
 from singcli.model.features import (
+    SectionPlace,
     TokenScore,
     last_lead,
     place_features,
@@ -86,11 +87,13 @@ def test_a_note_sounds_for_its_class_or_until_it_is_struck_again():
 
 
 def test_place_features_are_one_hot_vectors_side_by_side():
-    place = place_features(np.array([0, 4, 7], np.int32), kind="form", mode="minor")
+    sections = [SectionPlace(-1, 2, tune=True), SectionPlace(1, 9, tune=False)]
+    bars = np.array([0, 4, 7], np.int32)
+    place = place_features(bars, kind="form", mode="minor", sections=sections)
     assert place.shape == (28, N_PLACE)
     assert (place.sum(axis=1) == len(contract.PLACE_SIZES)).all()
     edges = np.cumsum((0, *contract.PLACE_SIZES))
-    step, beat, length, bar, kind, mode = (
+    step, beat, length, bar, kind, mode, tune, since, left = (
         place[:, a:b].argmax(axis=1) for a, b in itertools.pairwise(edges)
     )
     assert step[:5].tolist() == [0, 1, 2, 3, 0]
@@ -99,6 +102,14 @@ def test_place_features_are_one_hot_vectors_side_by_side():
     assert bar[[0, 16]].tolist() == [0, 1]
     assert set(kind.tolist()) == {contract.SSM_KINDS.index("form")}
     assert set(mode.tolist()) == {1}
+    assert tune[[0, 16]].tolist() == [1, 0]
+    assert since[[0, 16]].tolist() == [1, 0]
+    assert left[[0, 16]].tolist() == [0, contract.SECTION_BARS - 1]
+
+
+def test_without_sections_their_features_are_blank():
+    place = place_features(np.array([0, 4], np.int32), kind="music", mode="major")
+    assert (place.sum(axis=1) == len(contract.PLACE_SIZES) - 3).all()
 
 
 def test_a_bar_ago_needs_the_same_place_in_the_bar_before():

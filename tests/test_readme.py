@@ -57,6 +57,7 @@ def test_every_other_command_runs_as_it_is_spelled(tmp_path, environment):
     made = {path.name for path in work.iterdir()}
     assert {"verse-chorus-7.mid", "verse-chorus-7.json", "songs", "data"} <= made
     assert len(list((work / "songs").glob("*.mid"))) == 3
+    assert (work / "again.mid").read_bytes() == (work / "verse-chorus-7.mid").read_bytes()
 
 
 def test_training_commands_are_accepted_by_the_parser():

@@ -45,6 +45,7 @@ SSM_KINDS: tuple[SsmKind, ...] = ("music", "form", "none")
 MODES: tuple[Mode, ...] = ("major", "minor")
 MAX_BEATS_PER_BAR = 8
 BARS_PER_PHRASE = 4
+SECTION_BARS = 8  # bars since a section's start and before its end, the last class "or more"
 PLACE_SIZES = (
     STEPS_PER_BEAT,  # step in the beat
     MAX_BEATS_PER_BAR,  # beat in the bar
@@ -52,6 +53,9 @@ PLACE_SIZES = (
     BARS_PER_PHRASE,  # bar in the four-bar phrase
     len(SSM_KINDS),
     len(MODES),
+    2,  # without and with a tune; like the two below, nothing where sections are not known
+    SECTION_BARS,  # bars since the start of the section
+    SECTION_BARS,  # bars before its last one
 )
 N_PLACE = sum(PLACE_SIZES)
 N_CONTEXT = N_VOICES * 12

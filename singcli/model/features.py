@@ -7,7 +7,9 @@ Rolls are time first; their 176 columns are in token order (see `contract`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +24,7 @@ from singcli.model.contract import (
     NO_DURATION,
     NO_LEAD,
     PLACE_SIZES,
+    SECTION_BARS,
     SSM_KINDS,
     SsmKind,
     duration_classes,
@@ -78,22 +81,34 @@ class TokenScore:
         return cls(step, token, duration, onsets, sounding, duration_map)
 
 
+class SectionPlace(NamedTuple):
+    """A section for the network: where it is, and whether the tune takes part."""
+
+    start_bar: int
+    n_bars: int
+    tune: bool
+
+
 def place_features(
-    bar_beats: npt.NDArray[np.int32], *, kind: SsmKind, mode: Mode, first_bar: int = 0
+    bar_beats: npt.NDArray[np.int32],
+    *,
+    kind: SsmKind,
+    mode: Mode,
+    sections: Sequence[SectionPlace] = (),
 ) -> Floats:
-    """Tell each step its place in beat, bar and phrase, the kind of SSM and the mode.
+    """Tell each step its place in beat, bar, phrase and section, the kind of SSM and the mode.
 
     Parameters
     ----------
     bar_beats : np.ndarray, shape=(n_bars + 1,)
         As in `Score`.
-    first_bar : int
-        The bar that counts as the first of a four-bar phrase.
+    sections : sequence of SectionPlace
+        Where they are known; they may reach over both ends.
 
     Returns
     -------
     np.ndarray, shape=(n_steps, N_PLACE), float32
-        One-hot vectors side by side, in the order of `PLACE_SIZES`.
+        One-hot vectors side by side, in the order of `PLACE_SIZES`; zeros for what is not known.
     """
     lengths = np.diff(bar_beats)
     bar = np.repeat(np.arange(len(lengths)), lengths * STEPS_PER_BEAT)
@@ -103,17 +118,29 @@ def place_features(
         step % STEPS_PER_BEAT,
         np.minimum(beat_in_bar, MAX_BEATS_PER_BAR - 1),
         np.minimum(lengths[bar], MAX_BEATS_PER_BAR) - 1,
-        (bar - first_bar) % BARS_PER_PHRASE,
+        bar % BARS_PER_PHRASE,
         np.full(len(bar), SSM_KINDS.index(kind)),
         np.full(len(bar), MODES.index(mode)),
+        *_section_columns(sections, len(lengths))[:, bar],
     )
     return np.concatenate(
         [
-            np.eye(size, dtype=np.float32)[column]
+            np.eye(size + 1, size, dtype=np.float32)[column]  # the last row, zeros, is -1
             for size, column in zip(PLACE_SIZES, columns, strict=True)
         ],
         axis=1,
     )
+
+
+def _section_columns(sections: Sequence[SectionPlace], n_bars: int) -> npt.NDArray[np.int64]:
+    """Return tune, bars since the start and bars before the last, shape=(3, n_bars), or -1."""
+    columns = np.full((3, n_bars), -1, np.int64)
+    for start, length, tune in sections:
+        bars = np.arange(max(start, 0), min(start + length, n_bars))
+        columns[0, bars] = int(tune)
+        columns[1, bars] = np.minimum(bars - start, SECTION_BARS - 1)
+        columns[2, bars] = np.minimum(start + length - 1 - bars, SECTION_BARS - 1)
+    return columns
 
 
 def steps_a_bar_ago(bar_beats: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from singcli.errors import InputError
 from singcli.model.contract import SsmKind
+from singcli.model.features import SectionPlace
 from singcli.music.key import Mode
 from singcli.music.score import Score
 from singcli.structure.alignment import RepeatMap, repeat_map_from_ssm
@@ -95,6 +96,8 @@ class Plan:
     mode : {"major", "minor"}
     tempo_bpm : float
     given : Given, optional
+    sections : tuple of SectionPlace
+        Known with an SSM of kind "form"; bars as in `bar_beats`.
     lead_in_bars : int >= 0
         Bars at the beginning of the plan that are sampled and then left out of the song: a song
         that begins in the middle of things is unlike what the network was trained on.
@@ -106,6 +109,7 @@ class Plan:
     mode: Mode = "major"
     tempo_bpm: float = 100.0
     given: Given | None = None
+    sections: tuple[SectionPlace, ...] = ()
     lead_in_bars: int = 0
 
     @property

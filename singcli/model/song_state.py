@@ -66,7 +66,9 @@ class SongState:
         self._grade = extended(repeat_map.grade, n_beats, 0)
         self._source = extended(source_steps(repeat_map.source), n_steps + 1, -1)
         self._bar_ago = extended(steps_a_bar_ago(plan.bar_beats), n_steps + 1, -1)
-        place = place_features(plan.bar_beats, kind=plan.kind, mode=plan.mode)
+        place = place_features(
+            plan.bar_beats, kind=plan.kind, mode=plan.mode, sections=plan.sections
+        )
         self._place = extended(place, n_steps, 0)
         blank = plan.kind == "none"
         self._weights = (

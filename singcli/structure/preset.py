@@ -49,6 +49,7 @@ _ALLOWED = {
     "bars": f"a whole number from 1 to {MAX_SECTION_BARS}",
     "variation": "a number from 0 to 1",
     "phrases": "tables with label and bars",
+    "tune": "true or false",
     "similarity": "labels and a number from 0 to 1, such as A.B = 0.3",
 }
 
@@ -72,6 +73,7 @@ class _SectionTable(_Table):
     bars: Bars
     variation: Unit = DEFAULT_VARIATION
     phrases: list[_PhraseTable] = []
+    tune: bool = True
 
 
 class _PresetTable(_Table):
@@ -185,6 +187,8 @@ def _part_values(part: Section | Phrase) -> dict[str, Any]:
         "bars": part.n_bars,
         "variation": part.variation,
     }
+    if isinstance(part, Section) and not part.tune:
+        values["tune"] = False
     if isinstance(part, Section) and part.phrases:
         values["phrases"] = [_part_values(phrase) for phrase in part.phrases]
     return values
@@ -198,6 +202,7 @@ def _form_from_table(table: _PresetTable, name: str) -> Form:
                 section.bars,
                 section.variation,
                 tuple(Phrase(p.label, p.bars, p.variation) for p in section.phrases),
+                section.tune,
             )
             for section in table.sections
         ),

@@ -56,12 +56,15 @@ class Section:
         Distance from the first section of this label.
     phrases : tuple of Phrase
         Add up to `n_bars`; empty for a section without inner repeats.
+    tune : bool
+        Whether the lead takes part; False for intros, interludes and the like.
     """
 
     label: str
     n_bars: int
     variation: float = DEFAULT_VARIATION
     phrases: tuple[Phrase, ...] = ()
+    tune: bool = True
 
 
 def distinct_labels(sections: tuple[Section, ...]) -> list[str]:

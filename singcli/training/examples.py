@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from singcli.dataset import Song
+from singcli.dataset import SectionSpan, Song
 from singcli.metrics.structure import bar_overlap_map
 from singcli.model.choice import next_token_table
 from singcli.model.contract import (
@@ -25,6 +25,7 @@ from singcli.model.contract import (
     SsmKind,
 )
 from singcli.model.features import (
+    SectionPlace,
     TokenScore,
     last_lead,
     place_features,
@@ -55,7 +56,7 @@ class TrainingSong:
     tokens: TokenScore
     ssm: Matrix
     repeats: tuple[Repeat, ...]
-    section_bars: tuple[int, ...]
+    sections: tuple[SectionSpan, ...]
 
     @classmethod
     def from_song(cls, song: Song) -> TrainingSong:
@@ -67,7 +68,7 @@ class TrainingSong:
             tokens=TokenScore.from_score(score),
             ssm=ssm_from_score(score),
             repeats=tuple(_labelled_repeats(song, score)),
-            section_bars=tuple(section.start_bar for section in song.sections),
+            sections=song.sections,
         )
 
 
@@ -128,7 +129,8 @@ def _draw(index: int, song: TrainingSong, config: DataConfig, rng: np.random.Gen
         kind = "form"
     first_bar = 0
     latest = song.score.n_bars // 2
-    starts = [bar for bar in song.section_bars if 0 < bar <= latest] or list(range(0, latest, 4))
+    starts = [s.start_bar for s in song.sections if 0 < s.start_bar <= latest]
+    starts = starts or list(range(0, latest, 4))
     if rng.random() < config.share_cropped and starts:
         first_bar = int(rng.choice(starts))
     return Draw(
@@ -213,12 +215,25 @@ def example_from_draw(
         draft=draft,
         bar_ago=take_steps(onsets, steps_a_bar_ago(bar_beats)),
         context=context,
-        place=place_features(bar_beats, kind=draw.kind, mode=mode),
+        place=place_features(
+            bar_beats,
+            kind=draw.kind,
+            mode=mode,
+            sections=_places(song, draw) if draw.kind == "form" else (),
+        ),
         grade=np.stack([grade, draft_onsets.any(axis=1)], axis=1).astype(np.float32),
         lead=lead,
         lead_age=age[:, None],
         decisions=_decisions(song.tokens, first_step, draft_onsets, duration_map, source),
     )
+
+
+def _places(song: TrainingSong, draw: Draw) -> list[SectionPlace]:
+    """Return the labelled sections as seen from the crop."""
+    return [
+        SectionPlace(section.start_bar - draw.first_bar, section.n_bars, section.melodic)
+        for section in song.sections
+    ]
 
 
 def _begun_inside(tokens: TokenScore, first_step: int) -> npt.NDArray[np.bool_]:
