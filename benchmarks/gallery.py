@@ -49,7 +49,10 @@ def generated_pictures(
     """Let the command line write one song per seed and read them back."""
     with tempfile.TemporaryDirectory() as name:
         paths = generate(preset, seeds, Path(name), options)
-        return [Picture(path.stem, score_from_midi(path, whole=True), form.section_bars) for path in paths]
+        return [
+            Picture(path.stem, score_from_midi(path, whole=True), form.section_bars)
+            for path in paths
+        ]
 
 
 def real_pictures(songs: Sequence[Song], n_bars: int, count: int, seed: int) -> list[Picture]:

@@ -78,3 +78,14 @@ def test_a_card_reads_back_equal_and_another_version_is_refused(runtime):
         ModelCard.from_json(later, source="x")
     with pytest.raises(InputError, match="card cannot be read"):
         ModelCard.from_json("{}", source="x")
+
+
+def test_a_graph_of_other_widths_is_refused_before_it_runs(tmp_path):
+    content = TINY.read_bytes()
+    card = ModelCard.from_json(Runtime.open(TINY).card.to_json(), source="x").to_json()
+    assert content.count(b'"lstm": 16') == 1
+    path = tmp_path / "wide.onnx"
+    path.write_bytes(content.replace(b'"lstm": 16', b'"lstm": 17'))
+    assert '"lstm": 16' in card
+    with pytest.raises(InputError, match=r"input hidden has the shape \[16\].* needs \[17\]"):
+        Runtime.open(path)

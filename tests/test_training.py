@@ -28,6 +28,7 @@ from singcli.training.config import DataConfig, read_config  # noqa: E402
 from singcli.training.device import device_from_name  # noqa: E402
 from singcli.training.examples import (  # noqa: E402
     Draw,
+    ExampleSettings,
     TrainingSong,
     epoch_draws,
     example_from_draw,
@@ -87,7 +88,7 @@ def config_path(tmp_path) -> Path:
 
 
 def example(song, draw):
-    return example_from_draw(song, draw, DEFAULT_TEXTURE, context_temperature=0.08, bonus=0.15)
+    return example_from_draw(song, draw, ExampleSettings(DEFAULT_TEXTURE, 0.08, 0.15))
 
 
 def test_decisions_spell_the_song(songs):

@@ -14,7 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from singcli.errors import InputError
-from singcli.model.contract import CARD_KEY, NOTE_OUTPUTS, PART_INPUT, STEP_OUTPUTS, ModelCard
+from singcli.model.contract import (
+    CARD_KEY,
+    NOTE_OUTPUTS,
+    PART_INPUT,
+    STEP_OUTPUTS,
+    ModelCard,
+    note_inputs,
+    step_inputs,
+)
 
 MAX_MODEL_BYTES = 500_000_000
 _ONNX_START = (0x08, 0x0A)  # field 1 (ir_version) or 2 of a ModelProto opens every ONNX file
@@ -95,8 +103,10 @@ class Runtime:
         names = {output.name for output in session.get_outputs()}
         if card is None or not names.issuperset((*STEP_OUTPUTS, *NOTE_OUTPUTS)):
             raise foreign
+        read = ModelCard.from_json(card, source=source)
+        _validate_inputs(session, read, source)
         return cls(
-            card=ModelCard.from_json(card, source=source),
+            card=read,
             sha256=hashlib.sha256(content).hexdigest(),
             session=session,
         )
@@ -110,3 +120,17 @@ class Runtime:
         """Run the note part on the tensors of `contract.note_inputs`."""
         values = self.session.run(NOTE_OUTPUTS, inputs | {PART_INPUT: _NOTE_PART})
         return dict(zip(NOTE_OUTPUTS, values, strict=True))
+
+
+def _validate_inputs(session: Any, card: ModelCard, source: str) -> None:
+    """Check that the graph takes what the contract says, before anything runs."""
+    given = (*session.get_inputs(), *session.get_overridable_initializers())
+    found = {value.name: list(value.shape[1:]) for value in given}
+    wanted = step_inputs(1, card.sizes) | note_inputs(1, card.sizes)
+    for name, blank in wanted.items():
+        if found.get(name) != list(blank.shape[1:]):
+            raise InputError(
+                f"{source}: input {name} has the shape {found.get(name)}, "
+                f"this singcli needs {list(blank.shape[1:])}",
+                "export the model again with this version of singcli",
+            )

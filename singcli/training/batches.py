@@ -12,7 +12,15 @@ import torch
 from torch import Tensor
 
 from singcli.model.contract import N_NOTE_TOKENS, NO_LEAD
-from singcli.training.examples import Decisions, Example
+from singcli.music.score import STEPS_PER_BEAT
+from singcli.training.examples import (
+    Decisions,
+    Draw,
+    Example,
+    ExampleSettings,
+    TrainingSong,
+    example_from_draw,
+)
 from singcli.training.networks import StepInputs
 
 
@@ -105,6 +113,31 @@ class Batch:
             lead=piece("lead"),
             lead_age=piece("lead_age"),
         )
+
+
+def batch_from_draws(
+    songs: Sequence[TrainingSong],
+    draws: Sequence[Draw],
+    settings: ExampleSettings,
+    *,
+    share: slice = slice(None),
+) -> Batch:
+    """Build a share of a batch, as long as the whole batch.
+
+    Parameters
+    ----------
+    songs : sequence of TrainingSong
+    draws : sequence of Draw
+        Of the whole batch.
+    share : slice
+        Which of the draws to lay out.
+    """
+    examples = [example_from_draw(songs[draw.song], draw, settings) for draw in draws[share]]
+    lengths = (
+        songs[draw.song].score.n_beats - int(songs[draw.song].score.bar_beats[draw.first_bar])
+        for draw in draws
+    )
+    return Batch.from_examples(examples, n_steps=max(lengths) * STEPS_PER_BEAT)
 
 
 _ROLLS = ("previous", "carried", "draft", "bar_ago")

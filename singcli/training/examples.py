@@ -180,9 +180,25 @@ class Decisions:
     draft_duration: npt.NDArray[np.int64]
 
 
-def example_from_draw(
-    song: TrainingSong, draw: Draw, texture: Texture, *, context_temperature: float, bonus: float
-) -> Example:
+@dataclass(frozen=True, slots=True)
+class ExampleSettings:
+    """What all examples of a run share.
+
+    Parameters
+    ----------
+    texture : Texture
+        Laid under the SSMs of kind "form".
+    context_temperature : float > 0
+    continuation_bonus : float >= 0
+        See `singcli.structure.alignment`.
+    """
+
+    texture: Texture
+    context_temperature: float
+    continuation_bonus: float
+
+
+def example_from_draw(song: TrainingSong, draw: Draw, settings: ExampleSettings) -> Example:
     """Lay out a song from `draw.first_bar` on under the kind of SSM that was drawn."""
     bar_beats = song.score.bar_beats[draw.first_bar :]
     first_beat = int(bar_beats[0])
@@ -195,14 +211,16 @@ def example_from_draw(
         carried &= _begun_inside(song.tokens, first_step)
     sounding = onsets | carried
     duration_map = song.tokens.duration_map[first_step:]
-    ssm = _ssm(song, draw, texture, first_beat)
+    ssm = _ssm(song, draw, settings.texture, first_beat)
     if draw.kind == "none":
         blank = np.full(len(ssm), NEW, np.int32)
         repeat_map = RepeatMap(blank, np.zeros(len(ssm), np.float32))
         context = np.zeros((len(onsets), N_CONTEXT), np.float32)
     else:
-        repeat_map = repeat_map_from_ssm(ssm, continuation_bonus=bonus)
-        context = soft_context(context_weights(ssm, temperature=context_temperature), sounding)
+        repeat_map = repeat_map_from_ssm(ssm, continuation_bonus=settings.continuation_bonus)
+        context = soft_context(
+            context_weights(ssm, temperature=settings.context_temperature), sounding
+        )
     source = source_steps(repeat_map.source)
     draft = take_steps(np.concatenate([onsets, sounding], axis=1), source)
     draft_onsets = draft[:, :N_NOTE_TOKENS]

@@ -47,6 +47,7 @@ from singcli.training.loop import BEST
 from singcli.training.networks import NoteNetwork, PointerNetwork, StepInputs, StepNetwork
 
 OPSET = 18
+IR_VERSION = 10  # what onnxruntime 1.20, the oldest that we allow, still reads
 PARITY_STEPS = 48
 PARITY_SONGS = 3
 PARITY_TOLERANCE = 2e-4  # float32 in another order of summation, over `PARITY_STEPS` of recurrence
@@ -210,6 +211,7 @@ def model_from_network(network: PointerNetwork, card: ModelCard) -> ModelProto:
     model = helper.make_model(
         helper.make_graph([choice], card.name, [which, *inputs], outputs, initializers),
         opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
         producer_name="singcli",
         producer_version=__version__,
     )

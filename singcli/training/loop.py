@@ -17,24 +17,23 @@ from torch import Tensor, nn
 from singcli.dataset import Dataset
 from singcli.errors import InputError
 from singcli.model.contract import SSM_KINDS, SsmKind
-from singcli.music.score import STEPS_PER_BEAT
 from singcli.structure.texture import DEFAULT_TEXTURE, Texture, fit_texture
-from singcli.training.batches import Batch
+from singcli.training.batches import Batch, batch_from_draws
 from singcli.training.checkpoint import Checkpoint, Progress, write_checkpoint
 from singcli.training.config import TrainConfig
 from singcli.training.device import mixed_precision
-from singcli.training.examples import Draw, TrainingSong, epoch_draws, example_from_draw
+from singcli.training.examples import ExampleSettings, TrainingSong, epoch_draws
 from singcli.training.interrupts import held_interrupt
 from singcli.training.loss import State, chunk_loss
 from singcli.training.networks import PointerNetwork
 from singcli.training.status import Meter, Status
+from singcli.training.validation import Figures, validate
 from singcli.training.workers import Workers
 
 LAST, BEST, LOG = "last.safetensors", "best.safetensors", "log.jsonl"
 CHECKPOINT_SECONDS = 180.0
 LOG_SECONDS = 30.0
 TEXTURE_LAGS = 65  # beats: 16 bars of 4/4, where the grain is strong
-VALIDATION_CHUNK_STEPS = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +91,14 @@ class Trainer:
                 f"validation songs, at least {workers.size} and 1 are needed",
                 "prepare more songs, or another --validation-fraction",
             )
-        self.texture = _common_texture(self.songs)
+        self.settings = ExampleSettings(
+            texture=_common_texture(self.songs),
+            context_temperature=config.data.context_temperature,
+            continuation_bonus=config.data.continuation_bonus,
+        )
         self.run = {
             "config": config.model_dump(),
-            "texture": asdict(self.texture),
+            "texture": asdict(self.settings.texture),
             "data": {
                 "fingerprint": _fingerprint(dataset),
                 "licences": dict(dataset.licences),
@@ -194,9 +197,9 @@ class Trainer:
             if should_stop():
                 return False
             share = (self.progress.epoch + index / len(draws)) / run.epochs
-            self._train_batch(
-                self._batch(self.songs, draws[index], self.workers), share=share, meter=meter
-            )
+            mine = slice(self.workers.rank, None, self.workers.size)
+            batch = batch_from_draws(self.songs, draws[index], self.settings, share=mine)
+            self._train_batch(batch, share=share, meter=meter)
             self.progress.batch = index + 1
             self._report(meter, len(draws))
             if self._checkpoint_is_due():
@@ -233,33 +236,12 @@ class Trainer:
         fall = low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
         return optimiser.learning_rate * warm * fall
 
-    def _batch(
-        self, songs: Sequence[TrainingSong], draws: Sequence[Draw], workers: Workers
-    ) -> Batch:
-        """Build a worker's share of a batch, as long as the whole batch."""
-        examples = [
-            example_from_draw(
-                songs[draw.song],
-                draw,
-                self.texture,
-                context_temperature=self.config.data.context_temperature,
-                bonus=self.config.data.continuation_bonus,
-            )
-            for draw in draws[workers.rank :: workers.size]
-        ]
-        longest = max(
-            songs[d.song].score.n_beats - int(songs[d.song].score.bar_beats[d.first_bar])
-            for d in draws
-        )
-        return Batch.from_examples(examples, n_steps=longest * STEPS_PER_BEAT)
-
     def _end_epoch(self) -> None:
         every = self.config.run.full_validation_epochs
         full = self.progress.epoch % every == 0 or self.progress.epoch == self.config.run.epochs
-        figures: dict[str, dict[str, float]] = {
-            kind: self.validate(kind) for kind in (SSM_KINDS if full else ("music",))
-        }
-        self.progress.figures |= figures
+        kinds: tuple[SsmKind, ...] = SSM_KINDS if full else ("music",)
+        figures: dict[str, Figures] = {kind: self._validate(kind) for kind in kinds}
+        self.progress.figures = figures
         nats = figures["music"]["nats_per_step"]
         self._log(
             "epoch", epoch=self.progress.epoch, updates=self.progress.updates, validation=figures
@@ -270,38 +252,16 @@ class Trainer:
                 write_checkpoint(self.run_dir / BEST, self.network, self.progress, self.run)
         self._save_last()
 
-    @torch.no_grad()
-    def validate(self, kind: SsmKind) -> dict[str, float]:
-        """Return the likelihood of the validation songs under one kind of SSM.
-
-        Returns
-        -------
-        dict
-            nats_per_step, and its parts pitch (with STOP) and duration; nats_per_note.
-        """
-        self.network.eval()
-        order = sorted(range(len(self.validation)), key=lambda i: self.validation[i].score.n_beats)
-        order = [i for i in order if kind != "form" or self.validation[i].repeats]
-        pitch = duration = 0.0
-        steps = notes = 0.0
-        size = self.config.run.batch_songs
-        mine = range(self.workers.rank * size, len(order), self.workers.size * size)
-        for start in mine:
-            draws = [Draw(song=i, kind=kind) for i in order[start : start + size]]
-            batch = self._batch(self.validation, draws, Workers())
-            state: State | None = None
-            for chunk in batch.chunks(VALIDATION_CHUNK_STEPS, self.device):
-                loss, state = chunk_loss(self.network, chunk, state)
-                pitch, duration = pitch + float(loss.pitch), duration + float(loss.duration)
-                steps, notes = steps + chunk.n_steps, notes + chunk.n_notes
-        pitch, duration, steps, notes = self.workers.sum(pitch, duration, steps, notes)
-        return {
-            "nats_per_step": (pitch + duration) / max(steps, 1),
-            "pitch": pitch / max(steps, 1),
-            "duration": duration / max(steps, 1),
-            "nats_per_note": (pitch + duration) / max(notes, 1),
-            "songs": len(order),
-        }
+    def _validate(self, kind: SsmKind) -> Figures:
+        return validate(
+            self.network,
+            self.validation,
+            kind,
+            self.settings,
+            batch_songs=self.config.run.batch_songs,
+            device=self.device,
+            workers=self.workers,
+        )
 
     def _report(self, meter: Meter, n_batches: int) -> None:
         now = time.monotonic()
