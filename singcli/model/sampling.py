@@ -9,6 +9,7 @@ one candidate of each song is kept and becomes its history. Every song draws fro
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +38,8 @@ from singcli.music.score import N_PITCHES, STEPS_PER_BEAT, Score
 from singcli.structure.ssm import beat_features
 
 Floats = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.intp]
+Uniforms = npt.NDArray[np.float64]
 
 _DRAWS_PER_STEP = 2 * (MAX_NOTES_PER_STEP + 1)  # a token and a duration
 
@@ -69,6 +72,20 @@ def sample_scores(
         sampler.sample_beat(beat)
         on_beat(beat + 1, n_beats)
     return sampler.scores()
+
+
+class _Moment(NamedTuple):
+    """A step of all rows: where it is, what it is shown, what the step part made of it.
+
+    `shift` (R,) of the odds of copying; `uniforms` (R, draws) random numbers of the step.
+    """
+
+    step: int
+    place: int
+    view: BeatView
+    out: Arrays
+    shift: Floats
+    uniforms: Uniforms
 
 
 class _Sampler:
@@ -119,10 +136,10 @@ class _Sampler:
             out = self.runtime.step(self._inputs(step, place, view))
             self.hidden, self.cell = out["next_hidden"], out["next_cell"]
             np.maximum(self.remaining - 1, 0, out=self.remaining)
-            self._sample_step(step, place, view, out, shift, uniforms[:, place])
+            self._sample_step(_Moment(step, place, view, out, shift, uniforms[:, place]))
         self._keep_one(beat)
 
-    def _uniforms(self) -> npt.NDArray[np.float64]:
+    def _uniforms(self) -> Uniforms:
         """Draw a beat's random numbers, shape=(R, STEPS_PER_BEAT, draws)."""
         shape = (self.m, STEPS_PER_BEAT, _DRAWS_PER_STEP)
         return np.concatenate([rng.random(shape) for rng in self.rngs])
@@ -151,17 +168,9 @@ class _Sampler:
             "cell": self.cell,
         }
 
-    def _sample_step(
-        self,
-        step: int,
-        place: int,
-        view: BeatView,
-        out: Arrays,
-        shift: Floats,
-        uniforms: npt.NDArray[np.float64],
-    ) -> None:
+    def _sample_step(self, now: _Moment) -> None:
         """Draw notes for every row until it stops."""
-        draft_onsets = view.planes[:, place, :N_NOTE_TOKENS]
+        draft_onsets = now.view.planes[:, now.place, :N_NOTE_TOKENS]
         alive = self.rows
         chosen = np.zeros((len(alive), self.runtime.card.sizes.hidden), np.float32)
         last = np.full(len(alive), START, np.int64)
@@ -169,8 +178,8 @@ class _Sampler:
         for index in range(MAX_NOTES_PER_STEP + 1):
             scores = self.runtime.note(
                 {
-                    "features": out["step_features"][alive],
-                    "token_bias": out["step_token_bias"][alive],
+                    "features": now.out["step_features"][alive],
+                    "token_bias": now.out["step_token_bias"][alive],
                     "chosen": chosen,
                     "last_token": last,
                     "draft_onsets": draft_onsets[alive],
@@ -178,53 +187,44 @@ class _Sampler:
                     "draft_duration": last_duration,
                 }
             )
-            draws = uniforms[alive, 2 * index : 2 * index + 2]
+            draws = now.uniforms[alive, 2 * index : 2 * index + 2]
             if index > 0:
-                self._end_notes(step, place, alive, last, last_duration, scores, shift, draws[:, 1])
+                self._end_notes(now, alive, last, last_duration, scores, draws[:, 1])
             if index == MAX_NOTES_PER_STEP:
                 break
-            token = self._token(
-                step, alive, last, view.following[:, place], scores, shift, draws[:, 0]
-            )
+            token = self._token(now, alive, last, scores, draws[:, 0])
             going = token != STOP
             alive, last = alive[going], token[going]
             if len(alive) == 0:
                 break
             chosen = scores["next_chosen"][going]
-            last_duration = view.durations[alive, place, last].astype(np.int64)
-            self.planes[alive, place, last] = 1.0
-        self.planes[:, place, N_NOTE_TOKENS:] = self.remaining > 0
-        self._follow_lead(step, place)
-        self.previous = self.planes[:, place, :N_NOTE_TOKENS].copy()
+            last_duration = now.view.durations[alive, now.place, last].astype(np.int64)
+            self.planes[alive, now.place, last] = 1.0
+        self.planes[:, now.place, N_NOTE_TOKENS:] = self.remaining > 0
+        self._follow_lead(now.step, now.place)
+        self.previous = self.planes[:, now.place, :N_NOTE_TOKENS].copy()
 
     def _token(
-        self,
-        step: int,
-        alive: npt.NDArray[np.intp],
-        last: npt.NDArray[np.int64],
-        following: npt.NDArray[np.int64],
-        scores: Arrays,
-        shift: Floats,
-        uniform: npt.NDArray[np.float64],
-    ) -> npt.NDArray[np.int64]:
+        self, now: _Moment, alive: Rows, last: choice.Tokens, scores: Arrays, uniform: Uniforms
+    ) -> choice.Tokens:
         """Draw the next token of each row that goes on."""
         after = np.where(last == START, 0, last + 1)
         probs = choice.note_probs(
             scores["logits"],
             scores["gate"],
-            following[alive, after],
-            shift=shift[alive],
+            now.view.following[alive, now.place, after],
+            shift=now.shift[alive],
             temperature=self.options.temperature,
         )
         probs = choice.nucleus(probs, self.options.top_p)
         if self.has_given:
-            free, given = self._given(step, alive, after)
+            free, given = self._given(now.step, alive, after)
             probs = choice.restrict(probs, after - 1, free, given)
         return choice.draw(probs, uniform)
 
     def _given(
-        self, step: int, alive: npt.NDArray[np.intp], after: npt.NDArray[np.int64]
-    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
+        self, step: int, alive: Rows, after: choice.Tokens
+    ) -> tuple[npt.NDArray[np.bool_], choice.Tokens]:
         """Return which tokens are free and which is given next, row by row."""
         free = np.ones((len(alive), N_TOKENS), np.bool_)
         given = np.full(len(alive), STOP, np.int64)
@@ -237,29 +237,27 @@ class _Sampler:
 
     def _end_notes(
         self,
-        step: int,
-        place: int,
-        alive: npt.NDArray[np.intp],
-        token: npt.NDArray[np.int64],
-        draft_duration: npt.NDArray[np.int64],
+        now: _Moment,
+        alive: Rows,
+        token: choice.Tokens,
+        draft_duration: choice.Tokens,
         scores: Arrays,
-        shift: Floats,
-        uniform: npt.NDArray[np.float64],
+        uniform: Uniforms,
     ) -> None:
         """Draw how long the rows' latest notes last."""
         probs = choice.duration_probs(
             scores["duration_logits"],
             draft_duration,
-            shift=shift[alive],
+            shift=now.shift[alive],
             temperature=self.options.temperature,
         )
         duration = choice.draw(choice.nucleus(probs, self.options.top_p), uniform)
         if self.has_given:
             for position, row in enumerate(alive):
                 tokens = self.songs[self.song_of_row[row]].given
-                if tokens is not None and not tokens.free[step, token[position]]:
-                    duration[position] = tokens.durations[step, token[position]]
-        self.durations[alive, place, token] = duration
+                if tokens is not None and not tokens.free[now.step, token[position]]:
+                    duration[position] = tokens.durations[now.step, token[position]]
+        self.durations[alive, now.place, token] = duration
         self.remaining[alive, token] = DURATIONS[duration]
 
     def _follow_lead(self, step: int, place: int) -> None:
