@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from singcli.analysis import structure_from_midi
 from singcli.errors import InputError, SingError
 from singcli.model.contract import ModelCard
 from singcli.model.features import SectionPlace
@@ -42,6 +41,8 @@ def template_from_file(path: Path) -> Template:
     InputError
         If the file cannot be read or has no structure to follow.
     """
+    from singcli.analysis import structure_from_midi  # a form does without its 25 ms
+
     if path.suffix.lower() == SSM_SUFFIX:
         return Template(read_ssm(path), UsedFile.from_path(path))
     return Template(structure_from_midi(path), UsedFile.from_path(path))
