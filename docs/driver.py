@@ -1,0 +1,105 @@
+"""Eight bars from a model file, with numpy and onnxruntime alone: docs/onnx.md as a program.
+
+Usage: python docs/driver.py MODEL.onnx [SEED]. Prints a line for every note.
+"""
+
+import json
+import sys
+
+import numpy as np
+import onnxruntime as ort  # noqa: TID253 - the rule is for the package, not for this script
+
+STOP, START, NO_DURATION, NO_LEAD, MAX_NOTES = 176, 177, 16, 88, 12
+DURATIONS = [1, 2, 3, 4, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 48, 64]  # in steps
+VOICE = np.repeat([0, 1], 88)  # of each token: the lead, then the accompaniment
+PITCH = np.r_[108:20:-1, 21:109]  # the lead from high to low, the accompaniment from low to high
+PLACE_SIZES = (4, 8, 8, 4, 3, 2, 2, 8, 8)
+BAR, SOURCE_BAR = 16, [-1, 0, 1, 2, 0, 1, 2, 3]  # 4/4; bars 4 to 7 are to be bars 0 to 3 again
+GRADE = [0.0, 0.45, 0.45, 0.45, 0.9, 0.9, 0.9, 0.9]  # low: a texture, high: a repeat
+SHIFT = [0.0] * 4 + [3.0] * 4  # added to the log odds of copying: where bars are to repeat
+
+
+def softmax(logits):
+    """Return the probabilities."""
+    exponentials = np.exp(logits.astype(float) - logits.max())
+    return exponentials / exponentials.sum()
+
+
+def place(step):
+    """Return the one-hots of a step in 4/4, C major, two sections of four bars with the tune."""
+    bar = step // BAR % 4
+    columns = (step % 4, step % BAR // 4, 3, bar, 1, 0, 1, bar, 3 - bar)
+    parts = [np.eye(n)[column] for n, column in zip(PLACE_SIZES, columns, strict=True)]
+    return np.concatenate(parts).astype("f4")
+
+
+def sampled_notes(path, rng):
+    """Sample the bars of `SOURCE_BAR`; yield (step, token, duration in steps)."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = 1, 3
+    session = ort.InferenceSession(path, options)
+    sizes = json.loads(session.get_modelmeta().custom_metadata_map["singcli"])["sizes"]
+
+    def run(outputs, **inputs):  # a batch of one
+        part = {"note_part": np.array("logits" in outputs)}
+        feeds = {name: np.asarray(value)[None] for name, value in inputs.items()}
+        return [value[0] for value in session.run(outputs.split(), feeds | part)]
+
+    n_steps = BAR * len(SOURCE_BAR)
+    source = [max(BAR * SOURCE_BAR[s // BAR] + s % BAR, -1) for s in range(n_steps)] + [-1]
+    source[:BAR] = [-1] * BAR  # bar 0 has no source
+    planes = np.zeros((n_steps + 1, 352), "f4")  # row -1 stays empty and means "no step"
+    onsets, sounding = planes[:, :176], planes[:, 176:]
+    classes = np.full((n_steps + 1, 176), NO_DURATION)
+    hidden = cell = np.zeros(sizes["lstm"], "f4")
+    remaining, lead, lead_step = np.zeros(176, int), NO_LEAD, -64
+    for step in range(n_steps):
+        bar, draft = step // BAR, source[step]
+        context = np.zeros((2, 12), "f4")
+        np.add.at(context, (VOICE, PITCH % 12), sounding[draft])
+        features, token_bias, hidden, cell = run(
+            "step_features step_token_bias next_hidden next_cell",
+            previous=onsets[step - 1],
+            carried=(remaining > 1).astype("f4"),
+            draft=planes[draft],
+            next_draft=planes[source[step + 1]],
+            bar_ago=np.r_[onsets[max(step - BAR, -1)], onsets[max(step + 1 - BAR, -1)]],
+            context=context.ravel(),
+            place=place(step),
+            grade=np.array([GRADE[bar], onsets[draft].any()], "f4"),
+            lead=lead,
+            lead_age=np.log1p([min(step - lead_step, 64)]).astype("f4") / 4,
+            **{"hidden": hidden, "cell": cell},
+        )
+        remaining = np.maximum(remaining - 1, 0)
+        last, draft_class, chosen = START, NO_DURATION, np.zeros(sizes["hidden"], "f4")
+        for index in range(MAX_NOTES + 1):
+            logits, gate, chosen, duration_logits = run(
+                "logits gate next_chosen duration_logits",
+                **{"features": features, "token_bias": token_bias, "chosen": chosen},
+                **{"last_token": last, "draft_onsets": onsets[draft], "last_lead": lead},
+                draft_duration=draft_class,
+            )
+            if last != START:  # what was drawn in the turn before gets its duration
+                classes[step, last] = rng.choice(16, p=softmax(duration_logits))
+                remaining[last] = DURATIONS[classes[step, last]]
+                yield step, last, int(remaining[last])
+            copies = [t for t in np.flatnonzero(onsets[draft]) if last == START or t > last]
+            odds = 1 / (1 + np.exp(-float(gate) - SHIFT[bar]))
+            probs = (1 - odds) * softmax(logits)
+            probs[copies[0] if copies else STOP] += odds
+            token = int(rng.choice(177, p=probs))
+            if token == STOP or index == MAX_NOTES:
+                break
+            onsets[step, token] = 1
+            last, draft_class = token, classes[draft, token]
+        sounding[step] = remaining > 0
+        if onsets[step, :88].any():
+            lead, lead_step = 87 - int(onsets[step, :88].argmax()), step
+
+
+if __name__ == "__main__":
+    generator = np.random.default_rng(int(sys.argv[2]) if len(sys.argv) > 2 else 0)
+    for at, note, length in sampled_notes(sys.argv[1], generator):
+        voice = ("lead", "accompaniment")[VOICE[note]]
+        sys.stdout.write(f"bar {at // BAR} step {at % BAR} {voice} {PITCH[note]} {length}\n")
