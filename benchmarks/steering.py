@@ -111,12 +111,16 @@ def template_rows(runtime: Runtime, songs: Sequence[Song], n_bars: int) -> list[
 
 def main() -> None:
     """Print both tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="Example: python benchmarks/steering.py --data DATA --songs 16",
+    )
     parser.add_argument("--data", type=Path, required=True, help="folder written by prepare")
-    parser.add_argument("--model", default="pop")
-    parser.add_argument("--preset", default="aaba")
-    parser.add_argument("--songs", type=int, default=16, help="songs of the form, and templates")
-    parser.add_argument("--bars", type=int, default=48, help="length of the templates")
+    parser.add_argument("--model", default="pop", help="bundled model or .onnx (pop)")
+    parser.add_argument("--preset", default="aaba", help="the form (aaba)")
+    parser.add_argument("--songs", type=int, default=16, help="songs of each kind (16)")
+    parser.add_argument("--bars", type=int, default=48, help="length of the templates (48)")
     arguments = parser.parse_args()
     runtime = Runtime.open(model_path(arguments.model))
     held_out = Dataset.open(arguments.data).songs("validation")

@@ -47,7 +47,6 @@ def sampled_notes(path, rng):
 
     n_steps = BAR * len(SOURCE_BAR)
     source = [max(BAR * SOURCE_BAR[s // BAR] + s % BAR, -1) for s in range(n_steps)] + [-1]
-    source[:BAR] = [-1] * BAR  # bar 0 has no source
     planes = np.zeros((n_steps + 1, 352), "f4")  # row -1 stays empty and means "no step"
     onsets, sounding = planes[:, :176], planes[:, 176:]
     classes = np.full((n_steps + 1, 176), NO_DURATION)
@@ -69,15 +68,19 @@ def sampled_notes(path, rng):
             grade=np.array([GRADE[bar], onsets[draft].any()], "f4"),
             lead=lead,
             lead_age=np.log1p([min(step - lead_step, 64)]).astype("f4") / 4,
-            **{"hidden": hidden, "cell": cell},
+            hidden=hidden,
+            cell=cell,
         )
+        seen = {"features": features, "token_bias": token_bias, "draft_onsets": onsets[draft]}
         remaining = np.maximum(remaining - 1, 0)
         last, draft_class, chosen = START, NO_DURATION, np.zeros(sizes["hidden"], "f4")
         for index in range(MAX_NOTES + 1):
             logits, gate, chosen, duration_logits = run(
                 "logits gate next_chosen duration_logits",
-                **{"features": features, "token_bias": token_bias, "chosen": chosen},
-                **{"last_token": last, "draft_onsets": onsets[draft], "last_lead": lead},
+                **seen,
+                chosen=chosen,
+                last_token=last,
+                last_lead=lead,
                 draft_duration=draft_class,
             )
             if last != START:  # what was drawn in the turn before gets its duration
