@@ -13,7 +13,7 @@ import torch
 from singcli.model.contract import ModelCard, NetworkSizes
 from singcli.structure.alignment import CONTEXT_TEMPERATURE, CONTINUATION_BONUS
 from singcli.structure.texture import DEFAULT_TEXTURE
-from singcli.training.export import model_from_network
+from singcli.training.graph import model_from_network
 from singcli.training.networks import PointerNetwork
 
 DATA = Path(__file__).parent / "data"

@@ -33,7 +33,8 @@ from singcli.training.examples import (  # noqa: E402
     epoch_draws,
     example_from_draw,
 )
-from singcli.training.export import export_onnx, model_from_network, parity_error  # noqa: E402
+from singcli.training.export import export_onnx, parity_error  # noqa: E402
+from singcli.training.graph import model_from_network  # noqa: E402
 from singcli.training.loss import chunk_loss, notes_so_far  # noqa: E402
 from singcli.training.networks import (  # noqa: E402
     Dropout,
