@@ -14,9 +14,10 @@ DURATIONS = [1, 2, 3, 4, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 48, 64]  # in ste
 VOICE = np.repeat([0, 1], 88)  # of each token: the lead, then the accompaniment
 PITCH = np.r_[108:20:-1, 21:109]  # the lead from high to low, the accompaniment from low to high
 PLACE_SIZES = (4, 8, 8, 4, 3, 2, 2, 8, 8)
-BAR, SOURCE_BAR = 16, [-1, 0, 1, 2, 0, 1, 2, 3]  # 4/4; bars 4 to 7 are to be bars 0 to 3 again
-GRADE = [0.0, 0.45, 0.45, 0.45, 0.9, 0.9, 0.9, 0.9]  # low: a texture, high: a repeat
-SHIFT = [0.0] * 4 + [3.0] * 4  # added to the log odds of copying: where bars are to repeat
+BAR, N_BARS = 16, 8  # steps in a bar of 4/4
+LAG = [4] * 4 + [64] * 4  # of each bar's source, in steps: the beat before, then four bars before
+GRADE = [0.6] * 4 + [0.85] * 4  # new music resembles the beat before it, a repeat its model
+SHIFT = [0.0] * 4 + [3.0] * 4  # added to the log odds of copying
 
 
 def softmax(logits):
@@ -34,7 +35,7 @@ def place(step):
 
 
 def sampled_notes(path, rng):
-    """Sample the bars of `SOURCE_BAR`; yield (step, token, duration in steps)."""
+    """Sample `N_BARS` bars; yield (step, token, duration in steps)."""
     options = ort.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = 1, 3
     session = ort.InferenceSession(path, options)
@@ -45,8 +46,8 @@ def sampled_notes(path, rng):
         feeds = {name: np.asarray(value)[None] for name, value in inputs.items()}
         return [value[0] for value in session.run(outputs.split(), feeds | part)]
 
-    n_steps = BAR * len(SOURCE_BAR)
-    source = [max(BAR * SOURCE_BAR[s // BAR] + s % BAR, -1) for s in range(n_steps)] + [-1]
+    n_steps = BAR * N_BARS
+    source = [max(step - LAG[step // BAR], -1) for step in range(n_steps)] + [-1]
     planes = np.zeros((n_steps + 1, 352), "f4")  # row -1 stays empty and means "no step"
     onsets, sounding = planes[:, :176], planes[:, 176:]
     classes = np.full((n_steps + 1, 176), NO_DURATION)
@@ -65,7 +66,7 @@ def sampled_notes(path, rng):
             bar_ago=np.r_[onsets[max(step - BAR, -1)], onsets[max(step + 1 - BAR, -1)]],
             context=context.ravel(),
             place=place(step),
-            grade=np.array([GRADE[bar], onsets[draft].any()], "f4"),
+            grade=np.array([GRADE[bar] * (draft >= 0), onsets[draft].any()], "f4"),
             lead=lead,
             lead_age=np.log1p([min(step - lead_step, 64)]).astype("f4") / 4,
             hidden=hidden,

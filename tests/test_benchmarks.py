@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from singcli.dataset import SectionSpan, Song
+from singcli.dataset import Entry, SectionSpan, Song, song_path, write_index, write_song
 from singcli.metrics.guards import GUARDS, measure_guards
 from singcli.metrics.report import measure_structure
 from singcli.model.contract import NOTE_OUTPUTS, STEP_OUTPUTS, NetworkSizes
@@ -21,6 +21,7 @@ from singcli.music.score import LEAD, Score, regular_bars
 from singcli.recipe import Recipe, UsedFile, write_recipe
 from singcli.structure.form import Form
 from singcli.structure.section import Section
+from singcli.structure.texture import DEFAULT_TEXTURE
 
 FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("[!_]*.py"))
@@ -254,3 +255,63 @@ class TestStepsPerSecond:
         assert seconds > 0
         assert model.calls == {"step": n_steps, "note": 3 * n_steps}
         assert model.hidden_seen == list(range(n_steps))
+
+
+class TestValidation:
+    @pytest.fixture
+    def trained(self, tmp_path, aaba_score):
+        """Two held-out songs, one of them labelled, and an untrained network."""
+        pytest.importorskip("torch")
+        from singcli.training.checkpoint import Progress, write_checkpoint
+        from singcli.training.config import TrainConfig
+        from singcli.training.networks import PointerNetwork
+
+        spans = [SectionSpan(label, 2 * n, 2, melodic=True) for n, label in enumerate("aaba")]
+        entries = []
+        for name, sections in (("one", tuple(spans)), ("two", ())):
+            entry = Entry(
+                *(name, f"{name}.mid", "", "", "file", "4/4", aaba_score.n_beats, 8, 120.0),
+                *("C major", "estimate", {}, sections, 1.0 if sections else None, "validation"),
+            )
+            song_path(tmp_path, name).parent.mkdir(exist_ok=True)
+            write_song(song_path(tmp_path, name), aaba_score, entry)
+            entries.append(entry)
+        write_index(tmp_path, tuple(entries), licences={}, settings={})
+        widths = {"lstm": 8, "roll": 8, "draft": 8, "bar": 8, "hidden": 8, "duration": 8}
+        config = TrainConfig.model_validate({"network": widths})
+        run = {"config": config.model_dump(), "texture": dataclasses.asdict(DEFAULT_TEXTURE)}
+        path = tmp_path / "x.safetensors"
+        write_checkpoint(path, PointerNetwork(config.network.sizes), Progress(), run)
+        return tmp_path, path
+
+    def test_measures_every_kind_on_the_songs_that_have_it(self, load, trained):
+        script = load("validation")
+        figures = script.measure(*trained)
+        songs = {kind: values["songs"] for kind, values in figures.items()}
+        assert songs == {"music": 2, "form": 1, "none": 2, script.NONE_AGAIN: 1}
+        for values in figures.values():
+            assert values["nats_per_step"] == pytest.approx(values["pitch"] + values["duration"])
+        # the two songs have the same notes, so nothing but the matrix can tell them apart
+        assert figures["none"]["pitch"] == pytest.approx(figures[script.NONE_AGAIN]["pitch"])
+        assert figures["music"]["pitch"] != figures["none"]["pitch"]
+
+    def test_prints_what_the_card_needs(self, load, trained, capsys, monkeypatch):
+        data, path = trained
+        words = ["validation.py", "--data", str(data), "--checkpoint", str(path), "--markdown"]
+        monkeypatch.setattr(sys, "argv", words)
+        load("validation").main()
+        out = capsys.readouterr().out
+        assert out.startswith("| matrix | songs | nats a step |")
+        assert "| music | 2 |" in out
+        assert out.rstrip().endswith("; 2 songs.")
+
+    def test_gains_compare_the_same_songs(self, load):
+        script = load("validation")
+        values = {"music": 2.5, "form": 3.0, "none": 4.0, script.NONE_AGAIN: 5.0}
+        figures = {name: {"nats_per_step": v, "songs": 9} for name, v in values.items()}
+        music, form = script.gains(figures)
+        assert "worth 1.50 nats a step" in music
+        assert "4.000 without any, 38% less" in music
+        assert "worth 2.00 nats a step" in form
+        del figures["form"]
+        assert script.gains(figures) == [music]

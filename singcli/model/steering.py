@@ -1,7 +1,7 @@
 """Steering: of several candidates for a beat keep one whose row of the SSM is as wanted.
 
 A particle filter with one survivor a beat: kept with probability proportional to
-exp(-strength * mean squared distance of the row) (DESIGN.md, section 5.3).
+exp(-strength * mean squared distance of the row).
 """
 
 from __future__ import annotations

@@ -101,7 +101,7 @@ def ssm_from_features(features: npt.NDArray[np.float32], *, window_beats: int = 
 
 
 def ssm_from_score(score: Score, *, window_beats: int = WINDOW_BEATS) -> Matrix:
-    """Return the self-similarity matrix of a score (DESIGN: phrases and not single chords match).
+    """Return the self-similarity matrix of a score, in which phrases and not single chords match.
 
     Returns
     -------

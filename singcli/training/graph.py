@@ -1,4 +1,4 @@
-"""Both parts of the network in one ONNX graph (DESIGN.md, section 6).
+"""Both parts of the network in one ONNX graph; docs/onnx.md is its contract.
 
 The file's graph is one `If` with two branches that share no weight: the *step* part runs once a
 step, the *note* part once for every note and STOP inside it (input `note_part`, false or true).

@@ -268,7 +268,7 @@ class NoteNetwork(nn.Module):
 
 
 class PointerNetwork(nn.Module):
-    """Step and note network together (DESIGN.md, section 5: `pointer`)."""
+    """Step and note network together."""
 
     def __init__(self, sizes: NetworkSizes, dropout: float = 0.0) -> None:
         super().__init__()
