@@ -17,15 +17,14 @@ Tokens = npt.NDArray[np.int64]
 
 FREE_BELOW = 0.6  # similarity up to which a source is texture, and never forced
 FULL_FROM = 0.85  # similarity from which a repeat takes the strictness in full
-HALF_SHIFT = 2.3  # shift of the log odds at strictness 0.5, where half of the notes come back
+HALF_SHIFT = 1.6  # shift of the log odds at strictness 0.5
 
 
 def copy_shift(strictness: float, grade: npt.ArrayLike) -> Floats:
     """Return how far strictness moves the log odds of copying.
 
-    The shift is `HALF_SHIFT` plus the log odds of the strictness, so that the strictness comes near
-    the share of the notes that a repeat has in common with its source (docs/results.md). A repeat
-    of similarity `FULL_FROM` or more takes the strictness in full, one of less in proportion, so
+    The shift is `HALF_SHIFT` plus the log odds of the strictness, so that the share of the notes
+    that a repeat has in common with its source grows in step with it (docs/results.md). A repeat of similarity `FULL_FROM` or more takes the strictness in full, one of less in proportion, so
     that a section with a variation of its own stays varied.
 
     Parameters
