@@ -24,8 +24,9 @@ def copy_shift(strictness: float, grade: npt.ArrayLike) -> Floats:
     """Return how far strictness moves the log odds of copying.
 
     The shift is `HALF_SHIFT` plus the log odds of the strictness, so that the share of the notes
-    that a repeat has in common with its source grows in step with it (docs/results.md). A repeat of similarity `FULL_FROM` or more takes the strictness in full, one of less in proportion, so
-    that a section with a variation of its own stays varied.
+    that a repeat has in common with its source grows in step with it (docs/results.md). A repeat of
+    similarity `FULL_FROM` or more takes the strictness in full, one of less in proportion, so that
+    a section with a variation of its own stays varied.
 
     Parameters
     ----------
