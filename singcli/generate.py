@@ -72,9 +72,9 @@ def generate_songs(
         If a path exists, a folder cannot be written or the model cannot be used; nothing has been
         written then.
     """
-    validate_targets([path for _, path in targets], overwrite=overwrite)
     options = wish.options()
     runtime = Runtime.open(model)
+    validate_targets([path for _, path in targets], overwrite=overwrite)
     plan = wish.plan(runtime.card)
     used = UsedFile(model.name, runtime.sha256)
     n_beats = len(plan.ssm)
