@@ -28,7 +28,7 @@ from singcli.music.score import Score
 from singcli.structure.form import Form, wanted_bar_map
 from singcli.structure.preset import read_preset
 from singcli.structure.ssm import Matrix, ssm_from_score
-from singcli.wish import Wish
+from singcli.wish import DEFAULT_TEMPERATURE, Wish
 
 SETTINGS = ((1, 0.0), (4, 100.0), (8, 150.0), (16, 300.0))
 GUARDS = ("notes_per_step", "distinct_pitches", "empty_steps", "unique_beats")
@@ -39,7 +39,9 @@ def sampled(
     runtime: Runtime, plans: Sequence[Plan], candidates: int, strength: float
 ) -> tuple[list[Score], float]:
     """Sample one song per plan; return them and the seconds a song took."""
-    options = SamplingOptions(candidates=candidates, steering=strength)
+    options = SamplingOptions(
+        temperature=DEFAULT_TEMPERATURE, candidates=candidates, steering=strength
+    )
     started = time.perf_counter()
     scores = sample_scores(runtime, plans, range(len(plans)), options)
     return scores, (time.perf_counter() - started) / len(plans)

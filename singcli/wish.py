@@ -22,6 +22,7 @@ from singcli.structure.ssm_file import SUFFIX as SSM_SUFFIX
 from singcli.structure.ssm_file import Structure, read_ssm
 from singcli.structure.texture import Texture
 
+DEFAULT_TEMPERATURE = 0.97  # at 1 too many notes leave the key (docs/results.md)
 LEAD_IN_BARS = 4  # songs of the training data have an intro of about this length
 
 
@@ -75,7 +76,7 @@ class Wish:
     source: Form | Template
     tempo_bpm: float | None = None
     key: Key | None = None
-    temperature: float = 1.0
+    temperature: float = DEFAULT_TEMPERATURE
     top_p: float = 1.0
     strictness: float = 0.5
     candidates: int | None = None

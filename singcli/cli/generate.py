@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -54,8 +55,8 @@ def generate(
         str | None, typer.Option(help='Such as "D minor" [default: the form\'s].')
     ] = None,
     temperature: Annotated[
-        float, typer.Option(help="Below 1 the likelier notes, above 1 the bolder ones.")
-    ] = 1.0,
+        float, typer.Option(help="Lower for the likelier notes, higher for the bolder ones.")
+    ] = 0.97,
     top_p: Annotated[float, typer.Option(help="Share of the probability to draw from.")] = 1.0,
     strictness: Annotated[
         float, typer.Option(help="Repeats from 0 (free) to 1 (note for note).")
@@ -81,6 +82,8 @@ def generate(
     Give one of --preset, --form, --template and --recipe. Beside each song lies its recipe, a
     JSON from which the same file can be made again.
     """
+    # Before numpy is imported: its matrices are so small here that threads only cost time.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from singcli.generate import generate_songs, model_path
     from singcli.targets import song_targets
 
