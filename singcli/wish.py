@@ -182,7 +182,7 @@ def _ssm_with_lead_in(form: Form, texture: Texture) -> Matrix:
 
 def default_steering(source: Form | Template) -> tuple[int, float]:
     """Return candidates and strength where the user gives none (measured in docs/results.md)."""
-    return (4, 100.0) if isinstance(source, Form) else (16, 300.0)
+    return (1, 0.0) if isinstance(source, Form) else (16, 300.0)
 
 
 def wish_from_recipe(recipe: Recipe, template: Template | None) -> Wish:

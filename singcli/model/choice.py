@@ -17,7 +17,7 @@ Tokens = npt.NDArray[np.int64]
 
 FREE_BELOW = 0.6  # similarity up to which a source is texture, and never forced
 FULL_FROM = 0.85  # similarity from which a repeat takes the strictness in full
-HALF_SHIFT = 1.6  # shift of the log odds at strictness 0.5
+HALF_SHIFT = 1.7  # shift of the log odds at strictness 0.5
 
 
 def copy_shift(strictness: float, grade: npt.ArrayLike) -> Floats:
