@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from singcli.dataset import SectionSpan
 from singcli.errors import InputError, nearest_names
+from singcli.files import validate_new_file
 from singcli.music.voice_files import read_voice_rules
 from singcli.preparation.limits import Limits
 from singcli.preparation.scores import DEFAULT_RULES, Beats, prepared_score
@@ -277,12 +278,9 @@ def _validate_outputs(outputs: list[Path], source: str, *, overwrite: bool) -> N
             raise InputError(f"{path}: there is no folder {path.parent}")
         if not os.access(path.parent, os.W_OK):
             raise InputError(f"{path}: the folder {path.parent} cannot be written")
-        if path.is_dir():
-            raise InputError(f"{path}: is a folder")
         if path.exists() and os.path.lexists(source) and path.samefile(source):
             raise InputError(f"{path}: is the source itself", "choose another name")
-        if path.exists() and not overwrite:
-            raise InputError(f"{path}: already exists", "add --overwrite to replace it")
+        validate_new_file(path, overwrite=overwrite)
 
 
 def _write_picture(path: Path, structure: Structure, repeats: RepeatMap | None) -> None:

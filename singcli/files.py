@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from singcli.errors import InputError
+
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -35,6 +37,20 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def validate_new_file(path: Path, *, overwrite: bool) -> None:
+    """Check that nothing stands in the way of a file that is going to be written.
+
+    Raises
+    ------
+    InputError
+        If `path` is a folder, or a file that may not be replaced.
+    """
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder")
+    if path.exists() and not overwrite:
+        raise InputError(f"{path}: already exists", "add --overwrite to replace it")
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -17,7 +17,6 @@ from singcli.metrics.report import StructureReport, measure_structure, measure_t
 from singcli.model.plan import Plan, SamplingOptions
 from singcli.model.runtime import Runtime
 from singcli.model.sampling import sample_scores
-from singcli.music.key import Key
 from singcli.music.midi_writing import midi_from_score
 from singcli.music.score import Score
 from singcli.preparation.scores import score_from_midi
@@ -96,9 +95,7 @@ def generate_songs(
 def _finish(wish: Wish, plan: Plan, score: Score, path: Path, recipe: Recipe) -> Song:
     """Write a song in its key, read it back, measure it, write its recipe."""
     content = midi_from_score(
-        dataclasses.replace(score, key=Key(0 if plan.mode == "major" else 9, plan.mode)).transposed(
-            -wish.song_key.shift_to_reference
-        ),
+        dataclasses.replace(score.transposed(-wish.song_key.shift_to_reference), key=wish.song_key),
         sections=wish.sections,
         meter=wish.meter,
         title=f"{wish.name} {recipe.seed}",

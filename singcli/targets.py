@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from singcli.errors import InputError
+from singcli.files import validate_new_file
 
 DEFAULT_FILENAME = "{preset}-{seed}.mid"
 FILENAME_FIELDS = ("preset", "seed", "index")
@@ -96,10 +97,7 @@ def validate_targets(paths: Sequence[Path], *, overwrite: bool) -> None:
     """
     for path in paths:
         for file in (path, recipe_path(path)):
-            if file.exists() and not overwrite:
-                raise InputError(f"{file}: already exists", "add --overwrite to replace it")
-            if file.is_dir():
-                raise InputError(f"{file}: is a folder")
+            validate_new_file(file, overwrite=overwrite)
     for folder in {path.parent for path in paths}:
         try:
             folder.mkdir(parents=True, exist_ok=True)

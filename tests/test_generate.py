@@ -193,6 +193,18 @@ def test_a_folder_that_cannot_be_written_is_found_first(work):
         validate_targets([work / "file" / "x.mid"], overwrite=False)
 
 
+def test_the_command_line_has_the_defaults_of_a_wish():
+    import dataclasses
+    import inspect
+
+    from singcli.cli.generate import generate
+
+    defaults = {f.name: f.default for f in dataclasses.fields(Wish)}
+    options = inspect.signature(generate).parameters
+    for name in ("temperature", "top_p", "strictness", "candidates", "steering"):
+        assert options[name].default == defaults[name]
+
+
 def test_a_model_by_an_unknown_name_is_refused():
     with pytest.raises(InputError, match=r"no model is called 'nope'"):
         model_path("nope")

@@ -12,7 +12,7 @@ from singcli.model.contract import SsmKind
 from singcli.model.features import SectionPlace
 from singcli.music.key import Mode
 from singcli.music.score import Score
-from singcli.structure.alignment import RepeatMap, repeat_map_from_ssm
+from singcli.structure.alignment import RepeatMap, all_new, repeat_map_from_ssm
 from singcli.structure.ssm import Matrix
 
 MAX_CANDIDATES = 256
@@ -128,6 +128,5 @@ class Plan:
     def repeat_map(self, continuation_bonus: float) -> RepeatMap:
         """Return the plan's sources; nothing but new beats without an SSM."""
         if self.kind == "none":
-            blank = np.zeros((len(self.ssm), len(self.ssm)), np.float32)
-            return repeat_map_from_ssm(blank, continuation_bonus=continuation_bonus)
+            return all_new(len(self.ssm))
         return repeat_map_from_ssm(self.ssm, continuation_bonus=continuation_bonus)

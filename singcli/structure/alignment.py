@@ -33,6 +33,11 @@ class RepeatMap:
     grade: npt.NDArray[np.float32]
 
 
+def all_new(n_beats: int) -> RepeatMap:
+    """Return the map of a piece in which no beat has a source."""
+    return RepeatMap(np.full(n_beats, NEW, np.int32), np.zeros(n_beats, np.float32))
+
+
 def repeat_map_from_ssm(
     ssm: npt.NDArray[np.float32], *, continuation_bonus: float = CONTINUATION_BONUS
 ) -> RepeatMap:

@@ -36,7 +36,7 @@ from singcli.model.features import (
     take_steps,
 )
 from singcli.music.score import STEPS_PER_BEAT, Score
-from singcli.structure.alignment import NEW, RepeatMap, context_weights, repeat_map_from_ssm
+from singcli.structure.alignment import all_new, context_weights, repeat_map_from_ssm
 from singcli.structure.ssm import Matrix, Repeat, ssm_from_repeats, ssm_from_score
 from singcli.structure.texture import Texture
 from singcli.training.config import DataConfig
@@ -213,8 +213,7 @@ def example_from_draw(song: TrainingSong, draw: Draw, settings: ExampleSettings)
     duration_map = song.tokens.duration_map[first_step:]
     ssm = _ssm(song, draw, settings.texture, first_beat)
     if draw.kind == "none":
-        blank = np.full(len(ssm), NEW, np.int32)
-        repeat_map = RepeatMap(blank, np.zeros(len(ssm), np.float32))
+        repeat_map = all_new(len(ssm))
         context = np.zeros((len(onsets), N_CONTEXT), np.float32)
     else:
         repeat_map = repeat_map_from_ssm(ssm, continuation_bonus=settings.continuation_bonus)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from singcli import __version__
 from singcli.errors import InputError, SingError
-from singcli.files import replacing
+from singcli.files import replacing, validate_new_file
 from singcli.model.contract import (
     NO_DURATION,
     NO_LEAD,
@@ -78,8 +78,7 @@ def export_onnx(
     if not out.parent.is_dir():
         raise InputError(f"{out.parent}: no such folder", "make it, or choose another --out")
     for path in (out, weights):
-        if path.exists() and not overwrite:
-            raise InputError(f"{path}: already exists", "add --overwrite to replace it")
+        validate_new_file(path, overwrite=overwrite)
     checkpoint = Checkpoint.read(source)
     config = TrainConfig.model_validate(checkpoint.run["config"])
     network = PointerNetwork(config.network.sizes)
