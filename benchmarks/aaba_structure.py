@@ -41,8 +41,8 @@ from singcli.metrics.structure import (
 from singcli.music.key import Key
 from singcli.music.score import Score
 from singcli.preparation.scores import score_from_midi
+from singcli.preset_library import read_preset
 from singcli.recipe import read_recipe
-from singcli.structure.preset import read_preset
 from singcli.structure.section import Span
 
 STRICTNESS = (0.0, 0.25, 0.5, 0.75, 1.0)

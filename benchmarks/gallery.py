@@ -25,8 +25,8 @@ from singcli.metrics.structure import structure_correlation
 from singcli.music.score import Score
 from singcli.plotting import draw_score, draw_ssm
 from singcli.preparation.scores import score_from_midi
+from singcli.preset_library import read_preset
 from singcli.structure.form import Form, ssm_from_form
-from singcli.structure.preset import read_preset
 from singcli.structure.section import Span
 from singcli.structure.ssm import ssm_from_score
 

@@ -25,8 +25,8 @@ from singcli.model.plan import Plan, SamplingOptions
 from singcli.model.runtime import Runtime
 from singcli.model.sampling import sample_scores
 from singcli.music.score import Score
+from singcli.preset_library import read_preset
 from singcli.structure.form import Form, wanted_bar_map
-from singcli.structure.preset import read_preset
 from singcli.structure.ssm import Matrix, ssm_from_score
 from singcli.wish import DEFAULT_TEMPERATURE, Wish
 

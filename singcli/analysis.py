@@ -28,17 +28,12 @@ from singcli.music.voice_files import read_voice_rules
 from singcli.preparation.limits import Limits
 from singcli.preparation.scores import DEFAULT_RULES, Beats, prepared_score
 from singcli.preparation.sources import MIDI_SUFFIXES, Source, SourceReader
+from singcli.preset_library import is_preset_path, preset_names, preset_path
 from singcli.structure.alignment import RepeatMap, repeat_map_from_ssm
 from singcli.structure.bar_copies import BarCopy, bar_copies
 from singcli.structure.form import Form, ssm_from_form
 from singcli.structure.form_string import form_from_string
-from singcli.structure.preset import (
-    form_from_toml,
-    is_preset_path,
-    preset_names,
-    preset_path,
-    write_preset,
-)
+from singcli.structure.preset import form_from_toml, write_preset
 from singcli.structure.section import Span
 from singcli.structure.segmentation import form_from_sections, sections_from_ssm
 from singcli.structure.ssm import WINDOW_BEATS, ssm_from_score

@@ -13,9 +13,9 @@ from singcli.generate import generate_songs, model_path
 from singcli.music.key import Key
 from singcli.music.midi_writing import midi_from_score
 from singcli.preparation.scores import score_from_midi
+from singcli.preset_library import read_preset
 from singcli.recipe import read_recipe
 from singcli.structure.form_string import form_from_string
-from singcli.structure.preset import read_preset
 from singcli.targets import song_targets, validate_targets
 from singcli.wish import Wish, template_from_file, wish_from_recipe
 

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from test_form import forms
 
 from singcli.errors import InputError
+from singcli.preset_library import preset_names, read_preset
 from singcli.structure.form import Form, repeats_of_form
-from singcli.structure.preset import form_from_toml, preset_names, read_preset, write_preset
+from singcli.structure.preset import form_from_toml, write_preset
 
 REQUIRED = {"aaba", "verse-chorus", "verse-chorus-bridge", "aba", "rondo", "blues-12"}
 ONE = '[[sections]]\nlabel = "A"\nbars = 8\n'

@@ -13,9 +13,9 @@ import pytest
 
 from singcli import analysis
 from singcli.cli import main
+from singcli.preset_library import read_preset
 from singcli.structure.alignment import NEW, RepeatMap
 from singcli.structure.bar_copies import BarCopy, bar_copies
-from singcli.structure.preset import read_preset
 from singcli.structure.ssm_file import read_ssm
 
 TICKS = 480

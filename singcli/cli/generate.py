@@ -155,7 +155,7 @@ def _wish(
         )
     source: Any
     if preset is not None:
-        from singcli.structure.preset import read_preset
+        from singcli.preset_library import read_preset
 
         source = read_preset(preset)
     elif form is not None:

@@ -1,6 +1,7 @@
-"""Presets: forms as TOML files, the bundled ones by name.
+"""Presets: forms as TOML text.
 
-The files in `presets/` are the reference and the examples of the format.
+The files in `presets/` are the reference and the examples of the format; their names are the
+business of `singcli.preset_library`.
 Values are checked twice: types and unknown keys by a schema here, ranges and how the parts fit
 together by `singcli.structure.form`.
 """
@@ -14,10 +15,9 @@ from typing import Annotated, Any
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field
 
-from singcli.errors import InputError, nearest_names
+from singcli.errors import InputError
 from singcli.files import write_text
 from singcli.music.key import Key
-from singcli.resources import presets_dir
 from singcli.structure.form import (
     DEFAULT_METER,
     DEFAULT_TEMPO_BPM,
@@ -33,9 +33,7 @@ from singcli.structure.section import (
     Phrase,
     Section,
 )
-from singcli.toml_tables import read_toml, table_from_toml
-
-SUFFIX = ".toml"
+from singcli.toml_tables import table_from_toml
 
 _NAME_PATTERN = r'^[^./\\:*?"<>|\x00-\x1f][^/\\:*?"<>|\x00-\x1f]{0,63}$'  # it becomes a file name
 _ALLOWED = {
@@ -84,49 +82,6 @@ class _PresetTable(_Table):
     key: str = "C major"
     sections: Annotated[list[_SectionTable], Field(min_length=1)]
     similarity: dict[Label, dict[Label, Unit]] = {}
-
-
-def preset_names() -> list[str]:
-    """Return the names of the bundled presets, sorted."""
-    return sorted(path.stem for path in presets_dir().glob(f"*{SUFFIX}"))
-
-
-def is_preset_path(name_or_path: str) -> bool:
-    """Return whether the text means a file, and not a bundled preset."""
-    return name_or_path.endswith(SUFFIX) or Path(name_or_path).name != name_or_path
-
-
-def preset_path(name_or_path: str) -> Path:
-    """Return the file of a bundled preset's name, or the path itself where it is one.
-
-    Raises
-    ------
-    InputError
-        If no bundled preset has this name.
-    """
-    if is_preset_path(name_or_path):
-        return Path(name_or_path)
-    names = preset_names()
-    if name_or_path in names:
-        return presets_dir() / f"{name_or_path}{SUFFIX}"
-    near = nearest_names(name_or_path.lower(), names)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(names)}"
-    raise InputError(
-        f"no preset is called {name_or_path!r}", f"{hint} (a file of yours ends in {SUFFIX})"
-    )
-
-
-def read_preset(name_or_path: str) -> Form:
-    """Read a preset, bundled (by its name) or of the user (a path that ends in .toml).
-
-    Raises
-    ------
-    InputError
-        If there is no such preset; names file and line if it is not TOML, file and key if it is
-        not a preset.
-    """
-    path = preset_path(name_or_path)
-    return form_from_toml(read_toml(path), source=str(path), name=path.stem)
 
 
 def form_from_toml(content: bytes, *, source: str, name: str) -> Form:
