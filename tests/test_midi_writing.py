@@ -11,11 +11,13 @@ import mido
 import numpy as np
 import pytest
 import symusic
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_form import forms
 
 from singcli.errors import InputError
 from singcli.music.key import TONIC_NAMES, Key
+from singcli.music.midi_reading import midi_from_bytes
 from singcli.music.midi_writing import midi_from_score
 from singcli.music.score import MAX_PITCH, MIN_PITCH, Score, regular_bars
 from singcli.preparation.scores import score_from_midi
@@ -106,7 +108,7 @@ def test_an_empty_score_keeps_its_length_and_its_tracks():
 
 def test_a_meter_is_written_once_where_the_bars_keep_their_length():
     conductor, *_ = read_tracks(
-        midi_from_score(score_of([], bar_beats=regular_bars(4, 3)), meter="6/8")
+        midi_from_score(score_of([], bar_beats=regular_bars(4, 3)), bar_meters=["6/8"] * 4)
     )
     (signature,) = of_type(conductor, "time_signature")
     assert (signature[0], signature[1].numerator, signature[1].denominator) == (0, 6, 8)
@@ -115,11 +117,78 @@ def test_a_meter_is_written_once_where_the_bars_keep_their_length():
 
 def test_a_bar_of_another_length_has_its_own_meter_and_the_next_one_returns():
     bar_beats = [0, 3, 6, 8, 11]
-    conductor, *_ = read_tracks(midi_from_score(score_of([], bar_beats=bar_beats), meter="6/8"))
+    bar_meters = ["6/8", "6/8", "2/4", "6/8"]
+    content = midi_from_score(score_of([], bar_beats=bar_beats), bar_meters=bar_meters)
+    conductor, *_ = read_tracks(content)
     assert [
         (tick // 480, m.numerator, m.denominator)
         for tick, m in of_type(conductor, "time_signature")
     ] == [(0, 6, 8), (6, 2, 4), (8, 6, 8)]
+
+
+def test_bars_of_one_length_may_change_their_meter():
+    score = score_of([], bar_beats=regular_bars(4, 3))
+    conductor, *_ = read_tracks(midi_from_score(score, bar_meters=["3/4", "6/8", "6/8", "3/4"]))
+    signatures = of_type(conductor, "time_signature")
+    assert [(tick // 480, m.numerator) for tick, m in signatures] == [(0, 3), (3, 6), (9, 3)]
+
+
+def test_tempos_change_with_the_bar():
+    score = score_of([], bar_beats=[0, 4, 6, 9])
+    for changes, expected in (
+        ([(0, 60.0), (2, 120.0)], [(0, 60), (6, 120)]),
+        ([(1, 60.0)], [(0, 120), (4, 60)]),  # the score's own until then
+        ([], [(0, 120)]),
+    ):
+        conductor, *_ = read_tracks(midi_from_score(score, tempo_changes=changes))
+        tempos = of_type(conductor, "set_tempo")
+        assert [(tick // 480, mido.tempo2bpm(m.tempo)) for tick, m in tempos] == expected
+
+
+@pytest.mark.parametrize("bars", [[-1], [3], [1, 1], [2, 1]])
+def test_a_tempo_outside_the_score_or_out_of_order_is_refused(bars):
+    score = score_of([], bar_beats=[0, 4, 6, 9])
+    with pytest.raises(InputError, match=r"tempo changes at bars .*, allowed: in order, each once"):
+        midi_from_score(score, tempo_changes=[(bar, 60.0) for bar in bars])
+
+
+def test_a_meter_that_is_not_as_long_as_its_bar_is_refused():
+    with pytest.raises(InputError, match="bar 1 has 3 beats, its meter is 4/4"):
+        midi_from_score(score_of([], bar_beats=[0, 4, 7]), bar_meters=["4/4", "4/4"])
+
+
+@given(form=forms(), seed=st.integers(0, 100))
+@settings(max_examples=40, deadline=None)
+def test_forms_of_many_meters_and_tempos_are_read_back(tmp_path_factory, form, seed):
+    if form.n_bars < 2:
+        return  # the reader takes no piece of one bar
+    rng = np.random.default_rng(seed)
+    steps = rng.integers(0, form.n_beats * 4, 20)
+    notes = [(step, step % 2, 40 + step % 40, 1 + step % 5, 80) for step in steps.tolist()]
+    score = score_of(notes, bar_beats=form.bar_beats, tempo_bpm=form.tempo_bpm)
+    content = midi_from_score(
+        score,
+        sections=form.section_bars,
+        bar_meters=form.bar_meters,
+        tempo_changes=form.tempo_changes,
+    )
+    path = tmp_path_factory.mktemp("song") / "song.mid"
+    path.write_bytes(content)
+    read = score_from_midi(path, whole=True)
+    for name in ("step", "voice", "pitch", "bar_beats"):
+        np.testing.assert_array_equal(getattr(read, name), getattr(score, name), err_msg=name)
+    conductor, *_ = read_tracks(content)
+    meter_at = {
+        t: f"{m.numerator}/{m.denominator}" for t, m in of_type(conductor, "time_signature")
+    }
+    meters, meter = [], ""
+    for beat in form.bar_beats[:-1].tolist():
+        meter = meter_at.get(beat * 480, meter)
+        meters.append(meter)
+    assert meters == form.bar_meters
+    beat_ticks = np.arange(form.n_beats) * 480
+    seconds = midi_from_bytes(content, source="x").tempo.seconds_from_ticks(beat_ticks)
+    np.testing.assert_allclose(seconds, form.beat_s, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("key", KEYS, ids=str)
@@ -203,7 +272,9 @@ def test_the_reader_of_singcli_gives_the_same_score_back(
     bar_beats = regular_bars(-(-16 // beats), beats)
     score = score_of(notes + edges, bar_beats=bar_beats, tempo_bpm=60e6 / microseconds)
     path = tmp_path_factory.mktemp("song") / "song.mid"
-    path.write_bytes(midi_from_score(score, meter="6/8" if beats == 3 else None))
+    path.write_bytes(
+        midi_from_score(score, bar_meters=["6/8"] * (len(bar_beats) - 1) if beats == 3 else None)
+    )
     read = score_from_midi(path)
     for name in ("step", "voice", "pitch", "duration", "velocity", "bar_beats"):
         np.testing.assert_array_equal(getattr(read, name), getattr(score, name), err_msg=name)

@@ -77,6 +77,32 @@ def test_transposing_keeps_pitch_classes_and_the_piano(semitones: int) -> None:
     assert moved.key == Key((2 + semitones) % 12, "major")
 
 
+@given(NOTES, st.tuples(st.integers(-11, 11), st.integers(-11, 11)))
+def test_each_bar_can_be_transposed_on_its_own(
+    notes: list[tuple[int, ...]], semitones: tuple[int, int]
+) -> None:
+    score = build(notes, key=Key.parse("D"))
+    moved = score.transposed_bars(np.array(semitones))
+    expected = []
+    for step, voice, pitch in zip(score.step, score.voice, score.pitch, strict=True):
+        target = int(pitch) + semitones[int(step) // 16]
+        while target > MAX_PITCH:
+            target -= 12
+        while target < MIN_PITCH:
+            target += 12
+        expected.append((step, voice, target))
+    assert set(zip(moved.step, moved.voice, moved.pitch, strict=True)) == set(expected)
+    assert (moved.key, moved.bar_beats.tolist()) == (score.key, [0, 4, 8])
+
+
+def test_a_note_moves_with_the_bar_in_which_it_begins() -> None:
+    score = build([(12, LEAD, 60, 8, 80), (16, ACCOMPANIMENT, 50, 4, 80)])
+    moved = score.transposed_bars(np.array([0, 5]))
+    assert (moved.pitch.tolist(), moved.duration.tolist()) == ([60, 55], [8, 4])
+    cut = build([(12, LEAD, 60, 8, 80), (16, LEAD, 55, 4, 80)]).transposed_bars(np.array([0, 5]))
+    assert (cut.pitch.tolist(), cut.duration.tolist()) == ([60, 60], [4, 4])  # struck again
+
+
 def test_bars_are_cut_out_with_the_notes_that_begin_in_them() -> None:
     score = build([(0, LEAD, 60, 30, 80), (16, ACCOMPANIMENT, 50, 4, 80), (20, LEAD, 64, 4, 80)])
     second = score.bars(1, 2)

@@ -56,7 +56,7 @@ def test_compound_bars_are_read_back_exactly(tmp_path: Path, aaba_score: Score) 
         bar_beats=regular_bars(11, 3),
         tempo_bpm=80,
     )
-    path = written(tmp_path, midi_from_score(score, meter="6/8"))
+    path = written(tmp_path, midi_from_score(score, bar_meters=["6/8"] * 11))
     np.testing.assert_array_equal(score_from_midi(path, whole=True).bar_beats, score.bar_beats)
 
 

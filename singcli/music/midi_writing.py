@@ -1,8 +1,8 @@
 """Score -> MIDI file that opens right in every sequencer.
 
-Format 1, `TICKS_PER_BEAT` ticks a quarter note; track 0 is the conductor's (tempo, meters, key,
-section markers), then one named track and one channel per voice. All tracks end exactly at the end
-of the last bar. The same input gives the same bytes.
+Format 1, `TICKS_PER_BEAT` ticks a quarter note; track 0 is the conductor's (tempos, meters,
+key, section markers), then one named track and one channel per voice. All tracks end exactly at the
+end of the last bar. The same input gives the same bytes.
 
 References
 ----------
@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 
 import mido
 import numpy as np
 
 from singcli.errors import InputError
 from singcli.music.key import TONIC_NAMES, Key
+from singcli.music.meter import meters_of_bars
 from singcli.music.score import N_VOICES, STEPS_PER_BEAT, VOICE_NAMES, Score
 
 TICKS_PER_BEAT = 480
@@ -36,7 +38,8 @@ def midi_from_score(
     score: Score,
     *,
     sections: Sequence[tuple[str, int, int]] = (),
-    meter: str | None = None,
+    bar_meters: Sequence[str] | None = None,
+    tempo_changes: Sequence[tuple[int, float]] = (),
     title: str = "",
     recipe_text: str | None = None,
     programs: Sequence[int] = (PIANO,) * N_VOICES,
@@ -48,9 +51,11 @@ def midi_from_score(
     score : Score
     sections : sequence of (label, start_bar, n_bars)
         Each becomes a marker at the first beat of its bar, counted from 0.
-    meter : str, optional
-        Of the bars that have its length, such as "6/8" for bars of three quarter notes; bars of
-        other lengths are written in quarters. Quarters throughout by default.
+    bar_meters : sequence of str, length n_bars, optional
+        Meter of each bar, such as "6/8" for a bar of three quarter notes. Quarters throughout by
+        default.
+    tempo_changes : sequence of (bar, quarter notes a minute)
+        In order of the bars, counted from 0. Before the first the score's own tempo holds.
     title : str
         Name of the piece.
     recipe_text : str, optional
@@ -61,7 +66,8 @@ def midi_from_score(
     Raises
     ------
     InputError
-        If a section lies outside the score, or tempo or a bar's length cannot be written.
+        If a section or a tempo lies outside the score, if a meter is not as long as its bar, or
+        if a tempo or a bar's length cannot be written.
 
     Notes
     -----
@@ -69,7 +75,13 @@ def midi_from_score(
     ASCII looks foreign in the few programs that read Latin-1.
     """
     end_tick = score.n_beats * TICKS_PER_BEAT
-    conductor = list(_conductor_events(score, sections, meter, title, recipe_text))
+    conductor = [
+        *_heading_events(title, recipe_text),
+        *_tempo_events(score, tempo_changes),
+        *_meter_events(score, bar_meters or meters_of_bars(score.bar_beats)),
+        *_key_events(score),
+        *_section_events(score, sections),
+    ]
     tracks = [_track_from_events(conductor, end_tick)]
     for voice, program in zip(range(N_VOICES), programs, strict=True):
         tracks.append(_track_from_events(_voice_events(score, voice, program), end_tick))
@@ -81,52 +93,67 @@ def midi_from_score(
     return content.getvalue()
 
 
-def _conductor_events(
-    score: Score,
-    sections: Sequence[tuple[str, int, int]],
-    meter: str | None,
-    title: str,
-    recipe_text: str | None,
-) -> Iterator[_Event]:
+def _heading_events(title: str, recipe_text: str | None) -> Iterator[_Event]:
     yield 0, mido.MetaMessage("track_name", name=title)
     if recipe_text is not None:
         yield 0, mido.MetaMessage("text", text=recipe_text)
-    yield 0, mido.MetaMessage("set_tempo", tempo=_microseconds_per_beat(score.tempo_bpm))
-    yield from _meter_events(score, meter)
+
+
+def _tempo_events(score: Score, changes: Sequence[tuple[int, float]]) -> Iterator[_Event]:
+    """Yield a tempo at the beginning and wherever it changes."""
+    bars = [bar for bar, _ in changes]
+    if any(one >= other for one, other in pairwise([-1, *bars, score.n_bars])):
+        raise InputError(
+            f"tempo changes at bars {', '.join(map(str, bars))}, allowed: in order, each once, "
+            f"from 0 to {score.n_bars - 1}"
+        )
+    before = [] if bars and bars[0] == 0 else [(0, score.tempo_bpm)]
+    for bar, tempo_bpm in (*before, *changes):
+        tempo = _microseconds_per_beat(tempo_bpm)
+        yield _tick_of_bar(score, bar), mido.MetaMessage("set_tempo", tempo=tempo)
+
+
+def _meter_events(score: Score, bar_meters: Sequence[str]) -> Iterator[_Event]:
+    """Yield a time signature at the first bar and wherever it changes."""
+    before = ""
+    lengths = np.diff(score.bar_beats).tolist()
+    for bar, (meter, n_beats) in enumerate(zip(bar_meters, lengths, strict=True)):
+        if not 0 < n_beats <= MAX_BAR_BEATS:
+            raise InputError(f"bar {bar} has {n_beats} beats, allowed are 1 to {MAX_BAR_BEATS}")
+        numerator, denominator = map(int, meter.split("/"))
+        if numerator * 4 != n_beats * denominator:
+            raise InputError(f"bar {bar} has {n_beats} beats, its meter is {meter}")
+        if meter != before:
+            compound = denominator == 8 and numerator % 3 == 0  # felt in dotted quarters
+            yield (
+                _tick_of_bar(score, bar),
+                mido.MetaMessage(
+                    "time_signature",
+                    numerator=numerator,
+                    denominator=denominator,
+                    clocks_per_click=36 if compound else 24,
+                ),
+            )
+        before = meter
+
+
+def _key_events(score: Score) -> Iterator[_Event]:
     if score.key is not None:
         yield 0, mido.MetaMessage("key_signature", key=_signature_from_key(score.key))
+
+
+def _section_events(score: Score, sections: Sequence[tuple[str, int, int]]) -> Iterator[_Event]:
     for label, start_bar, n_bars in sections:
         if not (start_bar >= 0 and 0 < n_bars <= score.n_bars - start_bar):
             raise InputError(
                 f"section {label!r} = bars {start_bar} to {start_bar + n_bars}, "
                 f"the score has bars 0 to {score.n_bars}"
             )
-        tick = int(score.bar_beats[start_bar]) * TICKS_PER_BEAT
-        yield tick, mido.MetaMessage("marker", text=label)
+        yield _tick_of_bar(score, start_bar), mido.MetaMessage("marker", text=label)
 
 
-def _meter_events(score: Score, meter: str | None) -> Iterator[_Event]:
-    """Yield a time signature at the first bar and wherever the bars change their length."""
-    wanted = None if meter is None else tuple(map(int, meter.split("/")))
-    bar_lengths = np.diff(score.bar_beats)
-    changes = np.flatnonzero(np.diff(bar_lengths, prepend=0))
-    for bar in changes.tolist():
-        n_beats = int(bar_lengths[bar])
-        if not 0 < n_beats <= MAX_BAR_BEATS:
-            raise InputError(f"bar {bar} has {n_beats} beats, allowed are 1 to {MAX_BAR_BEATS}")
-        numerator, denominator = n_beats, 4
-        if wanted is not None and wanted[0] * 4 == n_beats * wanted[1]:
-            numerator, denominator = wanted
-        compound = denominator == 8 and numerator % 3 == 0  # felt in dotted quarters
-        yield (
-            int(score.bar_beats[bar]) * TICKS_PER_BEAT,
-            mido.MetaMessage(
-                "time_signature",
-                numerator=numerator,
-                denominator=denominator,
-                clocks_per_click=36 if compound else 24,
-            ),
-        )
+def _tick_of_bar(score: Score, bar: int) -> int:
+    return int(score.bar_beats[bar]) * TICKS_PER_BEAT
 
 
 def _voice_events(score: Score, voice: int, program: int) -> list[_Event]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -136,12 +136,20 @@ class Score:
 
     def transposed(self, semitones: int) -> Score:
         """Return the score moved by `semitones`; notes that leave the piano change their octave."""
-        pitch = self.pitch.astype(np.int64) + semitones
-        octaves_down = -np.minimum((MAX_PITCH - pitch) // 12, 0)
-        octaves_up = -np.minimum((pitch - MIN_PITCH) // 12, 0)
-        pitch += 12 * (octaves_up - octaves_down)
         key = None if self.key is None else self.key.transposed(semitones)
-        return self._rebuilt(pitch=pitch, key=key)
+        return self._rebuilt(pitch=self._moved_pitches(semitones), key=key)
+
+    def transposed_bars(self, semitones: npt.NDArray[np.integer[Any]]) -> Score:
+        """Return the score with every bar moved by its own interval, in the same key.
+
+        Parameters
+        ----------
+        semitones : np.ndarray, shape=(n_bars,), int
+            A note moves with the bar in which it begins; one that leaves the piano changes its
+            octave.
+        """
+        bar = np.searchsorted(self.bar_beats * STEPS_PER_BEAT, self.step, side="right") - 1
+        return self._rebuilt(pitch=self._moved_pitches(np.asarray(semitones, np.int64)[bar]))
 
     def bars(self, start: int, stop: int) -> Score:
         """Return bars `start` to `stop` (exclusive); notes that begin earlier are left out."""
@@ -150,6 +158,13 @@ class Score:
             step=self.step.astype(np.int64) - int(self.bar_beats[start]) * STEPS_PER_BEAT,
             bar_beats=bar_beats,
         )
+
+    def _moved_pitches(self, semitones: int | npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        pitch: npt.NDArray[np.int64] = self.pitch.astype(np.int64) + semitones
+        octaves_down = -np.minimum((MAX_PITCH - pitch) // 12, 0)
+        octaves_up = -np.minimum((pitch - MIN_PITCH) // 12, 0)
+        pitch += 12 * (octaves_up - octaves_down)
+        return pitch
 
     def _rebuilt(self, **changes: object) -> Score:
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)} | changes
