@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, NamedTuple, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -19,6 +19,33 @@ Table = TypeVar("Table", bound=BaseModel)
 
 _LINE = re.compile(r"\(at line (\d+), column (\d+)\)|\(at end of document\)")
 _KEY = re.compile(r"\s*([A-Za-z0-9_.\"'-]+)\s*=")
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong in a TOML file.
+
+    Parameters
+    ----------
+    message : str
+        One line: file, key, value found, what is allowed.
+    remedy : str, optional
+    key, value, allowed : str, optional
+        The parts of the message; None where it is not about the value of a key.
+    """
+
+    message: str
+    remedy: str | None = None
+    key: str | None = None
+    value: str | None = None
+    allowed: str | None = None
+
+
+class TableError(InputError):
+    """A TOML file does not fit its schema: tells the first of its problems and holds them all."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__(problems[0].message, problems[0].remedy)
+        self.problems = tuple(problems)
 
 
 def read_toml(path: Path) -> bytes:
@@ -62,8 +89,9 @@ def table_from_toml(
     Raises
     ------
     InputError
-        Names file and line if it is not TOML, file, key, value and what is allowed if it does not
-        fit the schema.
+        Names file and line if it is not TOML.
+    TableError
+        Names file, key, value and what is allowed if it does not fit the schema.
     """
     values = _values_from_toml(content, source)
     try:
@@ -71,8 +99,9 @@ def table_from_toml(
     except ValidationError as error:
         # A misspelt key is also a missing one: the misspelling is the better thing to tell.
         unknown_first = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
-        message, remedy = _complaint(unknown_first[0], source, schema, allowed or {})
-        raise InputError(message, remedy) from error
+        raise TableError([_problem(e, source, schema, allowed or {}) for e in unknown_first]) from (
+            error
+        )
 
 
 def _values_from_toml(content: bytes, source: str) -> dict[str, Any]:
@@ -99,26 +128,27 @@ def _toml_complaint(message: str, text: str, source: str) -> str:
     return f"{source}, line {number}{column}{at_key}: broken TOML ({reason})"
 
 
-def _complaint(
+def _problem(
     details: ErrorDetails, source: str, schema: type[BaseModel], allowed: Mapping[str, str]
-) -> tuple[str, str | None]:
-    """Return message and remedy: file, key path, value found, what is allowed."""
+) -> Problem:
+    """Say file, key path, value found and what is allowed."""
     location = [part for part in details["loc"] if part != "[key]"]
     where = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in location).lstrip(".")
     if details["type"] == "extra_forbidden":
         known = _known_keys(location, schema)
         near = nearest_names(str(location[-1]), known, limit=1)
         hint = f"did you mean {near[0]}?" if near else None
-        return f"{source}: unknown key {where}, allowed: {', '.join(known)}", hint
+        words = ", ".join(known)
+        message = f"{source}: unknown key {where}, allowed: {words}"
+        return Problem(message, hint, where, None, words)
     if details["type"] == "missing":
-        return f"{source}: {where} is missing", None
+        return Problem(f"{source}: {where} is missing", None, where)
     shown = repr(details["input"])
     shown = shown if len(shown) <= 40 else shown[:37] + "..."
     keys = [part for part in location if isinstance(part, str)]
-    words = next((allowed[key] for key in reversed(keys) if key in allowed), None)
-    if words is None:
-        words = details["msg"].removeprefix("Input should be ")
-    return f"{source}: {where} = {shown}, allowed: {words}", None
+    found = next((allowed[key] for key in reversed(keys) if key in allowed), None)
+    words = details["msg"].removeprefix("Input should be ") if found is None else found
+    return Problem(f"{source}: {where} = {shown}, allowed: {words}", None, where, shown, words)
 
 
 def _known_keys(location: list[int | str], schema: type[BaseModel]) -> list[str]:

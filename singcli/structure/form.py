@@ -12,15 +12,18 @@ Conventions
   other pairs combine both variations: (1 - between sections) * (1 - between phrases).
 - Similarity between *different* labels pairs bars at the same place of their sections.
 - 1 is an exact copy. Human repeats, where about half of the notes are equal, are near 0.8.
+- A section can be in a meter, at a tempo and at a pitch of its own, and end in a short bar. None of
+  this changes what repeats what: bars resemble each other up to transposition, and of two bars of
+  different length the beats that both have.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise, product
 from typing import Literal
 
 import numpy as np
@@ -28,17 +31,21 @@ import numpy.typing as npt
 
 from singcli.errors import InputError, nearest_names
 from singcli.music.key import Key
-from singcli.music.score import regular_bars
+from singcli.music.meter import beats_from_meter, meter_of_bar, quarters_of_meter
+from singcli.structure.form_map import stripes_from_bars, wanted_bars
 from singcli.structure.section import (
     DEFAULT_VARIATION,
     MAX_BARS,
     MAX_SECTION_BARS,
+    MAX_TEMPO_BPM,
+    MIN_TEMPO_BPM,
     Phrase,
     Section,
     Span,
     distinct_labels,
     validate_sections,
     with_inherited_phrases,
+    with_whole_beats,
 )
 from singcli.structure.ssm import Repeat, ssm_from_repeats
 from singcli.structure.texture import DEFAULT_TEXTURE, Texture
@@ -47,6 +54,8 @@ __all__ = [
     "DEFAULT_VARIATION",
     "MAX_BARS",
     "MAX_SECTION_BARS",
+    "MAX_TEMPO_BPM",
+    "MIN_TEMPO_BPM",
     "Form",
     "Phrase",
     "Section",
@@ -62,11 +71,6 @@ Layout = Literal["stripes", "blocks"]
 
 DEFAULT_TEMPO_BPM = 100.0
 DEFAULT_METER = "4/4"
-MIN_TEMPO_BPM, MAX_TEMPO_BPM = 20.0, 300.0
-METERS = ("4/4", "3/4", "6/8", "2/4")  # the common ones; any bar of 1 to 12 whole quarters is fine
-
-_METER = re.compile(r"([1-9][0-9]?)/(1|2|4|8|16)")
-_LONGEST_BAR_BEATS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +83,16 @@ class Form:
         At least one. A section without phrases takes those of the first section of its label that
         has some, cut to its own length.
     beats_per_bar : int
-        Quarter notes in a bar.
+        Quarter notes in a full bar of the main meter.
     tempo_bpm : float
-        Quarter notes a minute, `MIN_TEMPO_BPM` to `MAX_TEMPO_BPM`.
+        Quarter notes a minute, `MIN_TEMPO_BPM` to `MAX_TEMPO_BPM`, where a section says nothing.
     key : Key
     similarity : mapping of (label, label) to float in [0, 1]
         Between sections of different labels; the order of the two labels does not matter.
     name, description : str
     meter : str
-        "4/4" and the like, in agreement with `beats_per_bar`, from which it is made if empty.
+        The main one, of sections without a meter of their own: "4/4" and the like, in agreement
+        with `beats_per_bar`, from which it is made if empty.
 
     Raises
     ------
@@ -110,7 +115,8 @@ class Form:
         set_field(self, "meter", self.meter or f"{self.beats_per_bar}/4")
         _validate_scalars(self)
         validate_sections(self.sections)
-        set_field(self, "sections", with_inherited_phrases(self.sections))
+        sections = with_whole_beats(self.sections, self.beats_per_bar)
+        set_field(self, "sections", with_inherited_phrases(sections))
         set_field(self, "similarity", _canonical_similarity(self.similarity, self.sections))
 
     @property
@@ -121,12 +127,55 @@ class Form:
     @property
     def n_beats(self) -> int:
         """Number of beats."""
-        return self.n_bars * self.beats_per_bar
+        return int(self.bar_beats[-1])
 
     @property
     def bar_beats(self) -> npt.NDArray[np.int32]:
         """Beat at which each bar starts, and the number of beats, shape=(n_bars + 1,)."""
-        return regular_bars(self.n_bars, self.beats_per_bar)
+        lengths = [n for section in self.sections for n in section.bar_lengths(self.beats_per_bar)]
+        return np.cumsum([0, *lengths], dtype=np.int32)
+
+    @property
+    def section_beats(self) -> npt.NDArray[np.int32]:
+        """Beat at which each section starts, and the number of beats, shape=(n_sections + 1,)."""
+        starts = [span.start_bar for span in self.section_bars]
+        return np.append(self.bar_beats[starts], np.int32(self.n_beats))
+
+    @property
+    def bar_meters(self) -> list[str]:
+        """Meter of every bar; half a bar of 4/4 is in 2/4."""
+        return [
+            meter_of_bar(section.meter or self.meter, n_beats)
+            for section in self.sections
+            for n_beats in section.bar_lengths(self.beats_per_bar)
+        ]
+
+    @property
+    def bar_transpositions(self) -> npt.NDArray[np.int64]:
+        """Semitones by which each bar is moved, shape=(n_bars,)."""
+        semitones = [section.transpose for section in self.sections]
+        return np.repeat(np.array(semitones, np.int64), [s.n_bars for s in self.sections])
+
+    @property
+    def tempo_changes(self) -> list[tuple[int, float]]:
+        """Bar and quarter notes a minute wherever the tempo changes, from bar 0 on."""
+        changes: list[tuple[int, float]] = []
+        for section, span in zip(self.sections, self.section_bars, strict=True):
+            tempo = self.tempo_bpm if section.tempo_bpm is None else section.tempo_bpm
+            if not changes or changes[-1][1] != tempo:
+                changes.append((span.start_bar, tempo))
+        return changes
+
+    @property
+    def beat_s(self) -> npt.NDArray[np.float64]:
+        """When each beat begins, in seconds, shape=(n_beats,)."""
+        bars, tempos = zip(*self.tempo_changes, strict=True)
+        edges = np.append(self.bar_beats[list(bars)], self.n_beats)
+        start, parts = 0.0, []
+        for n_beats, tempo in zip(np.diff(edges).tolist(), tempos, strict=True):
+            parts.append(start + np.arange(n_beats) * (60.0 / tempo))
+            start += n_beats * (60.0 / tempo)
+        return np.concatenate(parts)
 
     @property
     def section_bars(self) -> list[Span]:
@@ -152,29 +201,6 @@ class Form:
         return dataclasses.replace(self, meter=meter, beats_per_bar=beats_from_meter(meter))
 
 
-def beats_from_meter(meter: str) -> int:
-    """Return the quarter notes in a bar of "4/4", "3/4", "6/8" and the like.
-
-    Raises
-    ------
-    InputError
-        If the text is not a meter, or its bar not 1 to 12 whole quarter notes.
-    """
-    quarters = quarters_of_meter(meter)
-    if quarters not in range(1, _LONGEST_BAR_BEATS + 1):
-        raise InputError(
-            f"meter = {meter!r}, allowed: bars of 1 to {_LONGEST_BAR_BEATS} whole quarter notes, "
-            f"such as {', '.join(METERS)}"
-        )
-    return int(quarters)
-
-
-def quarters_of_meter(meter: str) -> float:
-    """Return the quarter notes in a bar, 4.5 for "9/8"; 0 if the text is not a meter."""
-    match = _METER.fullmatch(meter)
-    return 4 * int(match[1]) / int(match[2]) if match else 0.0
-
-
 def wanted_bar_map(form: Form) -> npt.NDArray[np.float32]:
     """Return which bars the form wants to be alike, and how much.
 
@@ -183,30 +209,7 @@ def wanted_bar_map(form: Form) -> npt.NDArray[np.float32]:
     np.ndarray, shape=(n_bars, n_bars), float32 in [0, 1]
         Symmetric; 1 on the diagonal, 0 where the form asks for nothing.
     """
-    return _wanted_bars(form).astype(np.float32)
-
-
-def _wanted_bars(form: Form) -> npt.NDArray[np.float64]:
-    rows = _bar_rows(form)
-    section, label, label_place, variation, phrase, phrase_place, turn, phrase_variation = rows.T
-
-    same_section = np.equal.outer(section, section)
-    between_sections = np.where(same_section, 1.0, 1.0 - np.maximum.outer(variation, variation))
-    same_turn = np.equal.outer(turn, turn)
-    between_phrases = np.where(
-        same_turn, 1.0, 1.0 - np.maximum.outer(phrase_variation, phrase_variation)
-    )
-    alike = np.equal.outer(label, label) & np.equal.outer(phrase, phrase)
-    alike &= np.equal.outer(phrase_place, phrase_place)
-    wanted = np.where(alike, between_sections * between_phrases, 0.0)
-
-    number = {name: index for index, name in enumerate(distinct_labels(form.sections))}
-    table = np.zeros((len(number), len(number)))
-    for (one, other), value in form.similarity.items():
-        table[number[one], number[other]] = table[number[other], number[one]] = value
-    labels = label.astype(np.intp)
-    across = np.where(np.equal.outer(label_place, label_place), table[np.ix_(labels, labels)], 0.0)
-    return np.maximum(wanted, across)
+    return wanted_bars(form.sections, form.similarity).astype(np.float32)
 
 
 def repeats_of_form(form: Form) -> list[Repeat]:
@@ -215,32 +218,11 @@ def repeats_of_form(form: Form) -> list[Repeat]:
     Returns
     -------
     list of Repeat
-        In beats; ordered by start, then by source. A stripe ends with its section or phrase.
+        In beats; ordered by start, then by source. A stripe ends with its section or phrase, and
+        behind a bar that is longer or shorter than its source.
     """
-    wanted = _wanted_bars(form)
-    section_starts = {span.start_bar for span in form.section_bars}
-    repeats = []
-    for lag in range(1, form.n_bars):
-        values = np.diagonal(wanted, -lag)  # bar lag + i against bar i
-        start = 0
-        for i in range(1, len(values) + 1):
-            if (
-                i == len(values)
-                or values[i] != values[start]
-                or i in section_starts
-                or i + lag in section_starts
-            ):
-                if values[start] > 0:
-                    repeats.append(
-                        Repeat(
-                            start_beat=(start + lag) * form.beats_per_bar,
-                            source_beat=start * form.beats_per_bar,
-                            n_beats=(i - start) * form.beats_per_bar,
-                            similarity=float(values[start]),
-                        )
-                    )
-                start = i
-    return sorted(repeats, key=lambda repeat: (repeat.start_beat, repeat.source_beat))
+    wanted = wanted_bars(form.sections, form.similarity)
+    return stripes_from_bars(wanted, form.bar_beats, [span.start_bar for span in form.section_bars])
 
 
 def ssm_from_form(
@@ -270,46 +252,12 @@ def ssm_from_form(
     ssm = ssm_from_repeats(form.n_beats, repeats, texture=texture, beats_per_bar=form.beats_per_bar)
     if layout == "blocks":
         wanted = wanted_bar_map(form)
-        for row in form.section_bars:
-            for column in form.section_bars:
-                value = wanted[_bars(row), _bars(column)].max()
-                block = ssm[_beats(row, form), _beats(column, form)]
-                np.maximum(block, value, out=block)
+        beats = [slice(*pair) for pair in pairwise(form.section_beats.tolist())]
+        bars = [slice(span.start_bar, span.start_bar + span.n_bars) for span in form.section_bars]
+        for row, column in product(range(len(bars)), repeat=2):
+            block = ssm[beats[row], beats[column]]
+            np.maximum(block, wanted[bars[row], bars[column]].max(), out=block)
     return ssm
-
-
-def _bars(span: Span) -> slice:
-    return slice(span.start_bar, span.start_bar + span.n_bars)
-
-
-def _beats(span: Span, form: Form) -> slice:
-    bars = _bars(span)
-    return slice(bars.start * form.beats_per_bar, bars.stop * form.beats_per_bar)
-
-
-def _bar_rows(form: Form) -> npt.NDArray[np.float64]:
-    """Return, for every bar, what `wanted_bar_map` compares, shape=(n_bars, 8).
-
-    Columns: section, label, place in the section, the section's variation (0 for a theme), phrase
-    label, place in the phrase, which phrase of its label in the section this is, its variation.
-    """
-    numbers: dict[str, int] = {}
-    phrase_numbers: dict[str, int] = {}
-    rows: list[list[float]] = []
-    for index, section in enumerate(form.sections):
-        theme = section.label not in numbers
-        label = numbers.setdefault(section.label, len(numbers))
-        place, seen = 0, dict[str, int]()
-        for phrase in section.phrases or (Phrase("", section.n_bars),):
-            turn = seen.get(phrase.label, 0)
-            seen[phrase.label] = turn + 1
-            number = phrase_numbers.setdefault(phrase.label, len(phrase_numbers))
-            for phrase_place in range(phrase.n_bars):
-                of_section = [index, label, place, 0.0 if theme else section.variation]
-                of_phrase = [number, phrase_place, turn, phrase.variation if turn else 0.0]
-                rows.append(of_section + of_phrase)
-                place += 1
-    return np.array(rows)
 
 
 def _validate_scalars(form: Form) -> None:

@@ -1,132 +1,299 @@
-"""Forms written in one line: "A8 A8 B8 A'8".
+"""Forms as text: "A = a4 a'4; A A B8 A+5", for `--form` and for the key `form` of a preset.
 
-Grammar
--------
-- `A8`: a section called A of eight bars. `verse16` works as well.
-- `A8:0.3`: with variation 0.3, where 0 is an exact repeat of the first A and 1 is new music.
-- `A'8`, `A''8`: the default variation (0.15), and 0.15 more for every prime.
-- `AABA`, `AA'BA`: capitals without a number are one section each, of eight bars.
-- Spaces, commas and bars (`|`) between sections are optional after a number: `i4A8B8A8o4` is the
-  notation of POP909's human labels.
+The grammar is written down in docs/formats.md and read by `singcli.structure.form_grammar`; here
+its parts become a form, and a form its text.
+
+- A section without a number of bars has those of its definition, else those of the first section
+  of its label; a single capital can do without both.
+- A prime adds `PRIME_VARIATION` to the variation that a section or a phrase has without.
 """
 
 from __future__ import annotations
 
-import re
-from typing import NoReturn
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, NoReturn
 
-from singcli.errors import InputError
+from singcli.errors import nearest_names
 from singcli.music.key import Key
-from singcli.structure.form import DEFAULT_METER, DEFAULT_TEMPO_BPM, Form, beats_from_meter
-from singcli.structure.section import DEFAULT_VARIATION, MAX_SECTION_BARS, Section
+from singcli.music.meter import beats_from_meter
+from singcli.structure.form import DEFAULT_METER, DEFAULT_TEMPO_BPM, Form
+from singcli.structure.form_grammar import Definition, Part, fail, is_plain_label, parse
+from singcli.structure.section import (
+    DEFAULT_VARIATION,
+    MAX_BARS,
+    MAX_SECTION_BARS,
+    Phrase,
+    Section,
+    cut_phrases,
+    last_bar_complaint,
+    split_bars,
+    whole_beats,
+)
 
 DEFAULT_BARS = 8
 PRIME_VARIATION = 0.15
 
-_GAP = re.compile(r"[\s,|]*")
-_SECTION = re.compile(
-    r"(?P<label>[A-Za-z]+(?:[-_][A-Za-z]+)*)"
-    r"(?P<primes>['’′]*)"  # noqa: RUF001 - what word processors make of a prime
-    r"(?P<bars>\d*)"
-    r"(?P<variation>:[^\s,|]*)?"
-)
-_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+")
-_SHOWN = 12  # characters of the form shown on each side of an error
+_BARS_DIGITS = 6
 
 
 def form_from_string(
     text: str,
     *,
     default_bars: int = DEFAULT_BARS,
-    meter: str = DEFAULT_METER,
-    tempo_bpm: float = DEFAULT_TEMPO_BPM,
+    meter: str | None = None,
+    tempo_bpm: float | None = None,
     key: Key | None = None,
 ) -> Form:
-    """Read a form written in one line; the grammar is in the module's header.
+    """Read a form written in one line.
 
     Parameters
     ----------
     text : str
     default_bars : int > 0
-        Length of sections in capitals without a number.
-    meter : str
-    tempo_bpm : float > 0
+        Length of capitals that have none.
+    meter : str, optional
+        Of sections without a meter of their own; if all have one, by default that of most bars,
+        else 4/4.
+    tempo_bpm : float > 0, optional
+        Likewise; by default 100.
     key : Key, optional
         C major by default.
 
     Raises
     ------
     InputError
-        Shows the character at which the text stops making sense.
+        Shows the character at which the text stops making sense, and says what is allowed there.
     """
-    sections: list[Section] = []
-    position = _after_gap(text, 0)
-    while position < len(text):
-        match = _SECTION.match(text, position)
-        if match is None:
-            _fail(text, position, "a section starts with a letter, such as A8")
-        sections.extend(_sections_from_match(text, match, default_bars))
-        position = _after_gap(text, match.end())
-    if not sections:
-        raise InputError(f"form {text!r} is empty", 'write sections, such as "A8 A8 B8 A8"')
+    definitions, parts = parse(text)
+    reader = _Reader(text, {d.label: d for d in definitions}, default_bars)
+    lengths = reader.lengths(parts)
+    if meter is None:
+        meter = _most_frequent([part.meter for part in parts], lengths) or DEFAULT_METER
+    if tempo_bpm is None:
+        tempo_bpm = _most_frequent([part.tempo_bpm for part in parts], lengths) or DEFAULT_TEMPO_BPM
+    beats_per_bar = beats_from_meter(meter)
     return Form(
-        tuple(sections),
-        beats_per_bar=beats_from_meter(meter),
+        tuple(reader.sections(parts, lengths, beats_per_bar)),
+        beats_per_bar=beats_per_bar,
         tempo_bpm=tempo_bpm,
         key=key or Key(0, "major"),
         meter=meter,
     )
 
 
-def _after_gap(text: str, position: int) -> int:
-    gap = _GAP.match(text, position)
-    return gap.end() if gap else position
+def string_from_form(form: Form) -> str | None:
+    """Return the text that means the sections of a form; None where a text cannot say them.
+
+    It cannot where a section does without the tune, where different labels are similar, and where
+    sections of one label have different phrases. Name, description and key of the form, its main
+    meter and tempo are not in the text: `form_from_string` takes them beside it.
+    """
+    if form.similarity or not all(section.tune for section in form.sections):
+        return None
+    longest: dict[str, Section] = {}
+    for section in form.sections:
+        if section.phrases and section.length > longest.get(section.label, _NOTHING).length:
+            longest[section.label] = section
+    for section in form.sections:
+        model = longest.get(section.label, section)
+        if section.phrases != cut_phrases(model.phrases, section.n_bars):
+            return None
+    definitions = [f"{_label(label)} = {_phrases(model)};" for label, model in longest.items()]
+    return " ".join([*definitions, *(_section(s, longest.get(s.label)) for s in form.sections)])
 
 
-def _sections_from_match(text: str, match: re.Match[str], default_bars: int) -> list[Section]:
-    label, bars = match["label"], match["bars"]
-    run_of_capitals = label.isalpha() and label.isupper()
-    if bars == "" and not run_of_capitals:
-        _fail(text, match.end("primes"), f"{label!r} needs a number of bars, such as {label}8")
-    if run_of_capitals and len(label) > 1 and (bars or match["variation"]):
-        spelled = " ".join(f"{letter}{bars}" for letter in label)
-        one_name = f"{label.lower()}{bars}"
-        _fail(
-            text,
-            match.start("bars"),
-            f"a number cannot follow several capitals; write {spelled!r} for {len(label)} "
-            f"sections or {one_name!r} for one",
-        )
-    n_bars = int(bars) if bars else default_bars
-    if not 1 <= n_bars <= MAX_SECTION_BARS:
-        _fail(text, match.start("bars"), f"{n_bars} bars, allowed 1 to {MAX_SECTION_BARS}")
-    variation = _variation_from_match(text, match)
-    if not run_of_capitals:
-        return [Section(label, n_bars, variation)]
-    plain = [Section(letter, n_bars) for letter in label[:-1]]
-    return [*plain, Section(label[-1], n_bars, variation)]  # primes belong to the last letter
+_NOTHING = Section("", 0)
 
 
-def _variation_from_match(text: str, match: re.Match[str]) -> float:
-    """Return the variation of the section, or of the last one in a run of capitals."""
-    written, primes = match["variation"], match["primes"]
-    if written is None:
-        variation = round(DEFAULT_VARIATION + PRIME_VARIATION * len(primes), 6)
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """What the parts of a text mean together."""
+
+    text: str
+    definitions: Mapping[str, Definition]
+    default_bars: int
+
+    def lengths(self, parts: Sequence[Part]) -> list[float]:
+        """Return the bars of every section, given or inherited, checked as a whole."""
+        self._validate_names(parts)
+        defined = {
+            label: math.fsum(self._phrase_lengths(definition))
+            for label, definition in self.definitions.items()
+        }
+        known = dict(defined)
+        lengths = []
+        for part in parts:
+            bars = known.get(part.label) if part.bars is None else part.bars
+            if bars is None and part.default_bars:
+                bars = self.default_bars
+            if bars is None:
+                self._fail(
+                    part.bars_position,
+                    f"{part.label!r} needs a number of bars, such as {_label(part.label)}8",
+                )
+            if bars > defined.get(part.label, MAX_SECTION_BARS) + 10**-_BARS_DIGITS:
+                self._fail(
+                    part.bars_position,
+                    f"{bars:g} bars are more than the phrases of {part.label} cover "
+                    f"({defined[part.label]:g})",
+                )
+            known.setdefault(part.label, bars)
+            lengths.append(bars)
+        self._validate_total(parts, lengths)
+        return lengths
+
+    def sections(
+        self, parts: Sequence[Part], lengths: Sequence[float], beats_per_bar: int
+    ) -> Iterator[Section]:
+        """Yield the sections; `beats_per_bar` is that of sections without a meter."""
+        phrases = {
+            label: tuple(self._phrases(definition))
+            for label, definition in self.definitions.items()
+        }
+        for part, bars in zip(parts, lengths, strict=True):
+            n_bars, last_bar = split_bars(bars)
+            section = Section(
+                part.label,
+                n_bars,
+                self._variation(part, DEFAULT_VARIATION),
+                cut_phrases(phrases.get(part.label, ()), n_bars),
+                transpose=part.transpose or 0,
+                meter=part.meter or "",
+                tempo_bpm=part.tempo_bpm,
+                strictness=part.strictness,
+                last_bar=last_bar,
+            )
+            full = section.beats_per_bar(beats_per_bar)
+            if whole_beats(last_bar, full) is None:
+                self._fail(
+                    part.position if part.bars is None else part.bars_position,
+                    f"{bars:g} bars: {last_bar_complaint(section, full)}",
+                )
+            yield section
+
+    def _phrases(self, definition: Definition) -> Iterator[Phrase]:
+        lengths = self._phrase_lengths(definition)
+        for part, bars in zip(definition.phrases, lengths, strict=True):
+            yield Phrase(part.label, split_bars(bars)[0], self._variation(part, 0.0))
+
+    def _phrase_lengths(self, definition: Definition) -> list[float]:
+        known: dict[str, float] = {}
+        lengths: list[float] = []
+        for part in definition.phrases:
+            bars = known.get(part.label) if part.bars is None else part.bars
+            if bars is None:
+                self._fail(
+                    part.bars_position,
+                    f"{part.label!r} needs a number of bars, such as {_label(part.label)}4",
+                )
+            if not bars.is_integer() and part is not definition.phrases[-1]:
+                self._fail(
+                    part.bars_position,
+                    f"{bars:g} bars, allowed: a whole number; only the last phrase can end in a "
+                    "part of a bar",
+                )
+            lengths.append(bars)
+            known.setdefault(part.label, bars)
+        if sum(lengths) > MAX_SECTION_BARS:
+            self._fail(
+                definition.position,
+                f"the phrases add up to {sum(lengths):g} bars, allowed 1 to {MAX_SECTION_BARS}",
+            )
+        return lengths
+
+    def _variation(self, part: Part, without: float) -> float:
+        if part.variation is not None:
+            return part.variation
+        variation = _variation_of_primes(part.primes, without)
         if variation > 1:
-            _fail(text, match.start("primes"), f"{len(primes)} primes are a variation above 1")
+            self._fail(
+                part.bars_position - part.primes,
+                f"{part.primes} primes are a variation above 1",
+            )
         return variation
-    start = match.start("variation") + 1
-    if primes:
-        _fail(text, match.start("primes"), "write primes or a variation behind the colon, not both")
-    if not _NUMBER.fullmatch(written[1:]) or float(written[1:]) > 1:
-        _fail(text, start, f"variation {written[1:]!r}, allowed 0 to 1, such as A8:0.3")
-    return float(written[1:])
+
+    def _validate_names(self, parts: Sequence[Part]) -> None:
+        used = {part.label for part in parts}
+        for definition in self.definitions.values():
+            if definition.label not in used:
+                near = nearest_names(definition.label, used)
+                fail(
+                    self.text,
+                    definition.position,
+                    f"no section is called {definition.label}, allowed: {', '.join(sorted(used))}",
+                    f"did you mean {near[0]}?" if near else None,
+                )
+
+    def _validate_total(self, parts: Sequence[Part], lengths: Sequence[float]) -> None:
+        n_bars = [split_bars(bars)[0] for bars in lengths]
+        before = 0
+        for part, bars in zip(parts, n_bars, strict=True):
+            before += bars
+            if before > MAX_BARS:
+                self._fail(
+                    part.position,
+                    f"the sections add up to {sum(n_bars)} bars, allowed 1 to {MAX_BARS}",
+                )
+
+    def _fail(self, position: int, reason: str) -> NoReturn:
+        fail(self.text, position, reason)
 
 
-def _fail(text: str, position: int, reason: str) -> NoReturn:
-    before = text[max(0, position - _SHOWN) : position]
-    after = text[position : position + _SHOWN]
-    before = "..." + before if position > _SHOWN else before
-    after = after + "..." if position + _SHOWN < len(text) else after
-    shown = f"{before}>>>{after or 'end'}".replace("\n", " ")
-    raise InputError(f"form, character {position + 1} ({shown}): {reason}")
+def _most_frequent(values: Sequence[Any], weights: Sequence[float]) -> Any:
+    """Return the value of the largest weight, the first of equal ones; None if one is None."""
+    if None in values:
+        return None
+    total: Counter[Any] = Counter()
+    for value, weight in zip(values, weights, strict=True):
+        total[value] += weight  # type: ignore[assignment]
+    return total.most_common(1)[0][0]
+
+
+def _variation_of_primes(primes: int, without: float) -> float:
+    return round(without + PRIME_VARIATION * primes, 6)
+
+
+def _phrases(model: Section) -> str:
+    *whole, last = model.phrases
+    parts = [_part(phrase, str(phrase.n_bars), 0.0) for phrase in whole]
+    return " ".join([*parts, _part(last, _number(last.n_bars - 1 + model.last_bar), 0.0)])
+
+
+def _section(section: Section, model: Section | None) -> str:
+    inherited = model is not None and section.length == model.length
+    text = _part(section, "" if inherited else _number(section.length), DEFAULT_VARIATION)
+    if section.transpose:
+        text += f"{section.transpose:+d}"
+    if section.meter:
+        text += f"@{section.meter}"
+    if section.tempo_bpm is not None:
+        text += f"@{_decimal(section.tempo_bpm)}"
+    if section.strictness is not None:
+        text += f"%{_decimal(section.strictness, shift=2)}"
+    return text
+
+
+def _part(part: Section | Phrase, bars: str, without: float) -> str:
+    """Return label, primes or variation, and bars."""
+    for primes in range(7):
+        if part.variation == _variation_of_primes(primes, without):
+            return f"{_label(part.label)}{primes * chr(39)}{bars}"
+    return f"{_label(part.label)}{bars}:{_decimal(part.variation)}"
+
+
+def _label(label: str) -> str:
+    return label if is_plain_label(label) else f"[{label}]"
+
+
+def _number(bars: float) -> str:
+    return _decimal(round(bars, _BARS_DIGITS))
+
+
+def _decimal(value: float, *, shift: int = 0) -> str:
+    """Return the shortest decimal number without an exponent that is read as `value`."""
+    text = format(Decimal(repr(float(value))).scaleb(shift), "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
