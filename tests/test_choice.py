@@ -6,27 +6,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from singcli.model import choice
-from singcli.model.contract import N_DURATIONS, N_TOKENS, NO_DURATION, STOP
-from singcli.model.steering import choose_candidate, row_errors
+from singcli.model.contract import N_DURATIONS, N_NOTE_TOKENS, N_TOKENS, NO_DURATION, STOP
+
+NOTHING = np.zeros((2, N_NOTE_TOKENS), np.bool_)
 
 
-def test_strictness_moves_only_what_is_more_than_texture():
-    shift = choice.copy_shift(0.5, [0.3, choice.FREE_BELOW, 0.7, choice.FULL_FROM, 1.0])
-    assert shift[:2].tolist() == [0, 0]
-    assert 0 < shift[2] < shift[3] == shift[4] == pytest.approx(choice.HALF_SHIFT)
+def random_logits(n: int) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(n, N_TOKENS)).astype(np.float32)
 
 
-@given(st.floats(0, 1), st.floats(0, 1), st.floats(0.6, 1))
-def test_the_shift_rises_with_strictness(one, other, grade):
-    low, high = sorted((one, other))
-    assert choice.copy_shift(low, grade) <= choice.copy_shift(high, grade)
-
-
-def test_full_strictness_copies_for_certain():
-    logits = np.random.default_rng(0).normal(size=(2, N_TOKENS)).astype(np.float32)
+def test_an_infinite_shift_copies_for_certain():
+    logits, shift = random_logits(2), np.full(2, np.inf, np.float32)
     copied = np.array([5, STOP])
-    shift = choice.copy_shift(1.0, [0.9, 0.9])
-    probs = choice.note_probs(logits, np.full(2, -9, "f4"), copied, shift=shift, temperature=1)
+    probs = choice.note_probs(
+        logits, np.full(2, -9, "f4"), copied, NOTHING, shift=shift, temperature=1
+    )
     np.testing.assert_array_equal(probs[np.arange(2), copied], 1)
     durations = choice.duration_probs(
         logits[:, :N_DURATIONS], np.array([3, NO_DURATION]), shift=shift, temperature=1
@@ -38,9 +32,36 @@ def test_full_strictness_copies_for_certain():
 def test_the_mixture_is_a_distribution_between_its_parts():
     logits = np.zeros((1, N_TOKENS), np.float32)
     zero = np.zeros(1, np.float32)
-    probs = choice.note_probs(logits, zero, np.array([7]), shift=zero, temperature=1.0)
+    probs = choice.note_probs(logits, zero, np.array([7]), NOTHING[:1], shift=zero, temperature=1.0)
     np.testing.assert_allclose(probs.sum(), 1, rtol=1e-5)
     np.testing.assert_allclose(probs[0, 7], 0.5 + 0.5 / N_TOKENS, rtol=1e-5)
+
+
+def test_a_negative_shift_holds_back_all_notes_of_the_source_but_never_its_end():
+    logits, copied = random_logits(2), np.array([5, STOP])
+    source = NOTHING.copy()
+    source[:, [5, 60]] = True
+    shift = np.full(2, -8.0, np.float32)
+    free, held = (
+        choice.note_probs(logits, np.zeros(2, "f4"), copied, source, shift=s, temperature=1)
+        for s in (np.zeros(2, np.float32), shift)
+    )
+    np.testing.assert_allclose(held.sum(axis=1), 1, rtol=1e-5)
+    assert (held[:, [5, 60]] < 0.01 * free[:, [5, 60]]).all()
+    assert held[1, STOP] > 0.5
+
+
+def test_attraction_is_added_to_the_logits():
+    logits, zero = random_logits(2), np.zeros(2, np.float32)
+    attraction = np.zeros((2, N_NOTE_TOKENS), np.float32)
+    attraction[:, 9] = 2.0
+    moved = logits.copy()
+    moved[:, 9] += 2.0
+    one = choice.note_probs(
+        logits, zero, np.array([5, 6]), NOTHING, shift=zero, temperature=1, attraction=attraction
+    )
+    other = choice.note_probs(moved, zero, np.array([5, 6]), NOTHING, shift=zero, temperature=1)
+    np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-7)
 
 
 @given(st.lists(st.floats(0.001, 1), min_size=2, max_size=12), st.floats(0.05, 1))
@@ -79,19 +100,3 @@ def test_a_given_note_that_the_network_excludes_is_played_all_the_same():
     probs = np.zeros((1, N_TOKENS), np.float32)
     kept = choice.restrict(probs, np.array([-1]), np.zeros_like(probs, np.bool_), np.array([12]))
     assert np.flatnonzero(kept[0]).tolist() == [12]
-
-
-def test_row_errors_are_mean_squares_and_zero_without_a_past():
-    past = np.eye(3, dtype=np.float32)
-    candidates = past[:2]
-    wanted = np.array([1, 0, 0], np.float32)
-    np.testing.assert_allclose(row_errors(candidates, past, wanted), [0, 2 / 3], atol=1e-6)
-    assert row_errors(candidates, past[:0], wanted[:0]).tolist() == [0, 0]
-
-
-def test_steering_prefers_small_errors_as_far_as_its_strength_goes():
-    errors = np.array([0.2, 0.1, 0.3])
-    uniforms = np.linspace(0, 1, 300, endpoint=False)
-    assert {choose_candidate(errors, 1e6, u) for u in uniforms} == {1}
-    even = np.bincount([choose_candidate(errors, 0, u) for u in uniforms])
-    assert even.tolist() == [100, 100, 100]

@@ -245,11 +245,17 @@ class TestModel:
             assert found == ast.literal_eval(value), name
 
     def test_numbers_in_the_prose_follow_the_constants(self):
-        from singcli.model import choice
+        from singcli.model import copying, steering
+        from singcli.structure import dial
 
-        assert f"max(0, {choice.HALF_SHIFT} + ln(s / (1 - s)))" in self.text
-        lowest = 1 / (1 + np.exp(choice.HALF_SHIFT))
-        assert f"Below s = {lowest:.2f} the network is free" in self.text
+        assert f"by {copying.HALF_SHIFT} + ln(s / (1 - s)) minus {copying.GAIN} for" in self.text
+        assert f"at most {copying.MOST_SHIFT:g}; the count fades by" in self.text
+        assert f"a factor of {copying.MEMORY} a beat" in self.text
+        assert f"similarity of {dial.FREE_BELOW} or less, all of it from {dial.FULL_FROM} on" in (
+            self.text
+        )
+        assert f"w = {steering.HALF_WEIGHT:g} s / (1 - s)" in self.text
+        assert f"by {steering.FULL_ATTRACTION} times the strength" in self.text
         assert contract.N_NOTE_TOKENS == 88 * N_VOICES == 176
         assert STEPS_PER_BEAT == 4
 

@@ -181,7 +181,12 @@ def test_training_and_sampling_mix_copies_alike():
     logits, gate = torch.randn(5, 177), torch.randn(5)
     copied = torch.tensor([3, 176, 10, 50, 7])
     probs = choice.note_probs(
-        logits.numpy(), gate.numpy(), copied.numpy(), shift=np.zeros(5, "f4"), temperature=1.0
+        logits.numpy(),
+        gate.numpy(),
+        copied.numpy(),
+        np.zeros((5, 176), np.bool_),
+        shift=np.zeros(5, "f4"),
+        temperature=1.0,
     )
     for token in (3, 50, 176):
         wanted = copy_log_probs(logits, gate, copied, torch.full((5,), token)).exp()

@@ -15,38 +15,6 @@ from singcli.model.contract import N_NOTE_TOKENS, N_TOKENS, NO_DURATION, STOP
 Floats = npt.NDArray[np.float32]
 Tokens = npt.NDArray[np.int64]
 
-FREE_BELOW = 0.6  # similarity up to which a source is texture, and never forced
-FULL_FROM = 0.85  # similarity from which a repeat takes the strictness in full
-HALF_SHIFT = 1.7  # shift of the log odds at strictness 0.5
-
-
-def copy_shift(strictness: float, grade: npt.ArrayLike) -> Floats:
-    """Return how far strictness moves the log odds of copying.
-
-    The shift is `HALF_SHIFT` plus the log odds of the strictness, so that the share of the notes
-    that a repeat has in common with its source grows in step with it (docs/results.md). A repeat of
-    similarity `FULL_FROM` or more takes the strictness in full, one of less in proportion, so that
-    a section with a variation of its own stays varied.
-
-    Parameters
-    ----------
-    strictness : float in [0, 1]
-        0 leaves the network alone; 1 copies every note of a full repeat.
-    grade : array_like, shape=(R,)
-        Similarity to the source.
-
-    Returns
-    -------
-    np.ndarray, shape=(R,), float32
-        0 to infinity.
-    """
-    reach = (np.asarray(grade, np.float64) - FREE_BELOW) / (FULL_FROM - FREE_BELOW)
-    effective = strictness * np.clip(reach, 0.0, 1.0)
-    with np.errstate(divide="ignore"):
-        log_odds = np.log(effective) - np.log1p(-effective)
-    shift: Floats = np.maximum(HALF_SHIFT + log_odds, 0.0).astype(np.float32)
-    return shift
-
 
 def next_token_table(onsets: npt.NDArray[np.bool_]) -> Tokens:
     """Return the first onset's token at or after each token, `STOP` where there is none.
@@ -72,9 +40,19 @@ def softmax(logits: Floats) -> Floats:
 
 
 def note_probs(
-    logits: Floats, gate: Floats, copied: Tokens, *, shift: Floats, temperature: float
+    logits: Floats,
+    gate: Floats,
+    copied: Tokens,
+    source: npt.NDArray[np.bool_],
+    *,
+    shift: Floats,
+    temperature: float,
+    attraction: Floats | None = None,
 ) -> Floats:
     """Mix what the network would play with what the draft says comes next.
+
+    A negative shift holds copying back, in the mixture and in the network's own notes, which
+    have seen the draft too; that the source stops is never held against it.
 
     Parameters
     ----------
@@ -83,16 +61,29 @@ def note_probs(
         Log odds of copying, and what strictness adds to them.
     copied : np.ndarray, shape=(R,)
         The draft's next token.
+    source : np.ndarray, shape=(R, 176), bool
+        The draft's onsets of this step.
     temperature : float > 0
         Of the network's own notes.
+    attraction : np.ndarray, shape=(R, 176), optional
+        Added to the logits of the network's own notes.
 
     Notes
     -----
     Source: See, Liu, Manning (2017), equation 9.
     """
+    own = softmax(logits / temperature)
+    if attraction is not None:
+        own[:, :N_NOTE_TOKENS] *= np.exp(attraction)
+        own /= own.sum(axis=1, keepdims=True)
+    if (shift < 0).any():
+        held_back = np.exp(np.minimum(shift, 0.0))[:, None]
+        own[:, :N_NOTE_TOKENS] *= np.where(source, held_back, 1.0)
+        own /= own.sum(axis=1, keepdims=True)
+        shift = np.where(copied == STOP, np.maximum(shift, 0.0), shift)
     with np.errstate(over="ignore"):
         odds = 1 / (1 + np.exp(-(gate + shift)))
-    probs: Floats = softmax(logits / temperature) * (1 - odds)[:, None]
+    probs: Floats = own * (1 - odds)[:, None]
     probs[np.arange(len(probs)), copied] += odds
     return probs
 
@@ -100,11 +91,12 @@ def note_probs(
 def duration_probs(
     logits: Floats, draft_duration: Tokens, *, shift: Floats, temperature: float
 ) -> Floats:
-    """Return the probabilities of the duration classes; strictness favours the draft's own."""
+    """Return the probabilities of the duration classes; a positive shift favours the draft's."""
     scaled = logits / temperature
     known = np.flatnonzero(draft_duration != NO_DURATION)
     forced = known[np.isinf(shift[known])]
-    scaled[known, draft_duration[known]] += np.where(np.isinf(shift[known]), 0.0, shift[known])
+    favour = np.where(np.isinf(shift[known]), 0.0, np.maximum(shift[known], 0.0))
+    scaled[known, draft_duration[known]] += favour
     scaled[forced] = -np.inf
     scaled[forced, draft_duration[forced]] = 0.0
     return softmax(scaled)

@@ -13,9 +13,11 @@ from singcli.model.features import SectionPlace
 from singcli.music.key import Mode
 from singcli.music.score import Score
 from singcli.structure.alignment import RepeatMap, all_new, repeat_map_from_ssm
+from singcli.structure.known_repeats import KnownRepeats
 from singcli.structure.ssm import Matrix
 
 MAX_CANDIDATES = 256
+DEFAULT_STEERING = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +31,12 @@ class SamplingOptions:
     top_p : float in (0, 1]
         Share of the probability that is kept; 1 keeps all.
     strictness : float in [0, 1]
-        From free to note-identical repeats.
+        From free to note-identical repeats: share of their notes that full repeats are to have in
+        common. A plan that knows its repeats brings its own.
     candidates : int, 1 to `MAX_CANDIDATES`
         Drafts of every beat; with 1 there is no steering.
-    steering : float >= 0
-        Strength with which a candidate near the wanted SSM is preferred.
+    steering : float in [0, 1]
+        Strength with which a candidate near the wanted SSM is preferred: 0 not at all, 1 always.
 
     Raises
     ------
@@ -45,7 +48,7 @@ class SamplingOptions:
     top_p: float = 1.0
     strictness: float = 0.5
     candidates: int = 1
-    steering: float = 0.0
+    steering: float = DEFAULT_STEERING
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -59,7 +62,7 @@ class SamplingOptions:
                 f"1 to {MAX_CANDIDATES}",
                 1 <= self.candidates <= MAX_CANDIDATES,
             ),
-            ("steering", self.steering, "0 to 1e6", 0 <= self.steering <= 1e6),
+            ("steering", self.steering, "0 to 1", 0 <= self.steering <= 1),
         ):
             if not fits:
                 raise InputError(f"{name} = {value}, allowed: {allowed}")
@@ -101,6 +104,8 @@ class Plan:
     lead_in_bars : int >= 0
         Bars at the beginning of the plan that are sampled and then left out of the song: a song
         that begins in the middle of things is unlike what the network was trained on.
+    known : KnownRepeats, optional
+        Sources in place of those found in the SSM, with the overlap that each is to have.
     """
 
     ssm: Matrix
@@ -111,6 +116,7 @@ class Plan:
     given: Given | None = None
     sections: tuple[SectionPlace, ...] = ()
     lead_in_bars: int = 0
+    known: KnownRepeats | None = None
 
     @property
     def song_bar_beats(self) -> npt.NDArray[np.int32]:
@@ -129,4 +135,5 @@ class Plan:
         """Return the plan's sources; nothing but new beats without an SSM."""
         if self.kind == "none":
             return all_new(len(self.ssm))
-        return repeat_map_from_ssm(self.ssm, continuation_bonus=continuation_bonus)
+        found = repeat_map_from_ssm(self.ssm, continuation_bonus=continuation_bonus)
+        return found if self.known is None else self.known.over(found)

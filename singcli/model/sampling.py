@@ -26,14 +26,17 @@ from singcli.model.contract import (
     STOP,
     step_inputs,
 )
-from singcli.model.features import (
-    lead_age,
-    roll_from_tokens,
-)
+from singcli.model.copying import CopyControl, open_shift
+from singcli.model.features import lead_age, roll_from_tokens
 from singcli.model.plan import Plan, SamplingOptions
 from singcli.model.runtime import Arrays, Runtime
 from singcli.model.song_state import BeatView, SongState
-from singcli.model.steering import choose_candidate
+from singcli.model.steering import (
+    SHIFT_SPREAD,
+    choose_candidate,
+    note_errors,
+    steering_weight,
+)
 from singcli.music.score import N_PITCHES, STEPS_PER_BEAT, Score
 from singcli.structure.ssm import beat_features
 
@@ -100,13 +103,15 @@ class _Sampler:
     ) -> None:
         self.runtime, self.options = runtime, options
         n_beats = max(len(plan.ssm) for plan in plans)
-        self.songs = [SongState(plan, runtime.card, n_beats) for plan in plans]
+        self.songs = [SongState(plan, runtime.card, n_beats, options) for plan in plans]
         self.rngs = [np.random.Generator(np.random.PCG64(seed)) for seed in seeds]
         self.m = options.candidates
         n_rows = len(self.songs) * self.m
         self.rows = np.arange(n_rows)
         self.song_of_row = np.repeat(np.arange(len(self.songs)), self.m)
         self.has_given = any(song.given for song in self.songs)
+        self.is_known = np.repeat([song.plan.known is not None for song in self.songs], self.m)
+        self.control = CopyControl(n_rows)
         # What a row carries from step to step.
         self.hidden = step_inputs(n_rows, runtime.card.sizes)["hidden"]
         self.cell = np.zeros_like(self.hidden)
@@ -125,19 +130,34 @@ class _Sampler:
     def sample_beat(self, beat: int) -> None:
         """Sample a beat for all rows, keep one candidate of each song."""
         self.planes[:], self.durations[:] = 0.0, NO_DURATION
-        views = [song.view(beat) for song in self.songs]
-        view = BeatView(
-            *(np.repeat(np.stack(part), self.m, axis=0) for part in zip(*views, strict=True))
-        )
-        shift = choice.copy_shift(self.options.strictness, view.grade)
+        self.lead_before = self.lead.copy()
+        views = [song.view(beat, self.m) for song in self.songs]
+        view = BeatView(*(np.concatenate(part) for part in zip(*views, strict=True)))
+        silent = np.repeat([song.is_silent(beat) for song in self.songs], self.m)
+        self.remaining[silent] = 0
+        shift = self._shift(view)
         uniforms = self._uniforms()
         for place in range(STEPS_PER_BEAT):
             step = beat * STEPS_PER_BEAT + place
             out = self.runtime.step(self._inputs(step, place, view))
             self.hidden, self.cell = out["next_hidden"], out["next_cell"]
             np.maximum(self.remaining - 1, 0, out=self.remaining)
-            self._sample_step(_Moment(step, place, view, out, shift, uniforms[:, place]))
+            self._sample_step(_Moment(step, place, view, out, shift, uniforms[:, place]), ~silent)
+        sources = view.planes[:, :STEPS_PER_BEAT, :N_NOTE_TOKENS]
+        self.control.count(self.planes[..., :N_NOTE_TOKENS] > 0, sources > 0, view.overlap)
         self._keep_one(beat)
+
+    def _shift(self, view: BeatView) -> Floats:
+        """Return how far strictness moves each row's log odds of copying, shape=(R,).
+
+        Where the repeats of a plan are known the overlap is controlled; where they are found in a
+        matrix, every candidate of a song takes the strictness in its own way.
+        """
+        shift = self.control.shift(view.overlap)
+        if self.m > 1:
+            spread = np.tile(np.linspace(*SHIFT_SPREAD, self.m, dtype=np.float32), len(self.songs))
+            shift = np.where(self.is_known, shift, open_shift(view.overlap) + spread)
+        return shift
 
     def _uniforms(self) -> Uniforms:
         """Draw a beat's random numbers, shape=(R, STEPS_PER_BEAT, draws)."""
@@ -168,10 +188,10 @@ class _Sampler:
             "cell": self.cell,
         }
 
-    def _sample_step(self, now: _Moment) -> None:
-        """Draw notes for every row until it stops."""
+    def _sample_step(self, now: _Moment, sounds: npt.NDArray[np.bool_]) -> None:
+        """Draw notes for every row that is to sound until it stops."""
         draft_onsets = now.view.planes[:, now.place, :N_NOTE_TOKENS]
-        alive = self.rows
+        alive = self.rows[sounds]
         chosen = np.zeros((len(alive), self.runtime.card.sizes.hidden), np.float32)
         last = np.full(len(alive), START, np.int64)
         last_duration = np.full(len(alive), NO_DURATION, np.int64)
@@ -213,8 +233,10 @@ class _Sampler:
             scores["logits"],
             scores["gate"],
             now.view.following[alive, now.place, after],
+            now.view.planes[alive, now.place, :N_NOTE_TOKENS] > 0,
             shift=now.shift[alive],
             temperature=self.options.temperature,
+            attraction=now.view.attraction[alive] if self.m > 1 else None,
         )
         probs = choice.nucleus(probs, self.options.top_p)
         if self.has_given:
@@ -271,21 +293,22 @@ class _Sampler:
         """Choose a candidate of each song, write it into the history, spread its state."""
         played = roll_from_tokens(self.planes.reshape(-1, STEPS_PER_BEAT, 2, N_NOTE_TOKENS) > 0)
         features = beat_features(played[:, :, 0], played[:, :, 1])[:, 0]
+        weight = steering_weight(self.options.steering)
         kept = np.empty(len(self.songs), np.int64)
         for index, song in enumerate(self.songs):
             rows = slice(index * self.m, (index + 1) * self.m)
-            row = index * self.m + self._choose(index, song.errors(beat, features[rows]))
+            row = index * self.m
+            if self.m > 1:
+                errors = song.errors(beat, features[rows])
+                errors += note_errors(played[rows, :, 0], self.lead_before[rows], song.plan.mode)
+                row += choose_candidate(errors, weight, self.rngs[index].random())
             song.keep(beat, self.planes[row], self.durations[row], features[row])
             kept[index] = row
         if self.m > 1:
             self._spread(np.repeat(kept, self.m))
 
-    def _choose(self, index: int, errors: npt.NDArray[np.float64]) -> int:
-        if self.m == 1:
-            return 0
-        return choose_candidate(errors, self.options.steering, self.rngs[index].random())
-
     def _spread(self, source: npt.NDArray[np.int64]) -> None:
         """Let every row go on from the row `source` says."""
         for name in ("hidden", "cell", "previous", "remaining", "lead", "lead_step"):
             setattr(self, name, getattr(self, name)[source])
+        self.control.spread(source)

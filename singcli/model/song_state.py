@@ -24,24 +24,33 @@ from singcli.model.features import (
     steps_a_bar_ago,
     token_chroma,
 )
-from singcli.model.plan import Given, Plan
-from singcli.model.steering import row_errors
+from singcli.model.plan import Given, Plan, SamplingOptions
+from singcli.model.steering import (
+    OTHER_SOURCES,
+    SILENCE_ERROR,
+    attraction,
+    row_errors,
+    wanted_row,
+)
 from singcli.music.dynamics import metrical_velocities
 from singcli.music.score import N_PITCHES, STEPS_PER_BEAT, Score
 from singcli.structure.alignment import context_weights
+from singcli.structure.dial import FREE_BELOW, wanted_overlap
+from singcli.structure.ssm import WINDOW_BEATS
 
 Floats = npt.NDArray[np.float32]
 Value = TypeVar("Value", bound=np.generic)
 
 
 class BeatView(NamedTuple):
-    """What a beat is shown, (..., n): n steps of the beat, and where it says so the step after.
+    """What M candidates for a beat are shown, n steps of it, and where it says so the step after.
 
-    `planes` (n + 1, 352) onsets, then sounding notes of the sources; `durations` (n, 176) classes
-    of the sources' onsets; `following` (n, 177) from `next_token_table`; `bar_ago` (n + 1, 176)
-    onsets; `context` (n, N_CONTEXT); `place` (n, N_PLACE); `grade` () similarity to the sources;
-    `own_source`, `own_bar` () whether the step after looks back at the beat's own first step,
-    which is not played yet.
+    `planes` (M, n + 1, 352) onsets, then sounding notes of the sources; `durations` (M, n, 176)
+    classes of the sources' onsets; `following` (M, n, 177) from `next_token_table`; `bar_ago`
+    (M, n + 1, 176) onsets; `context` (M, n, N_CONTEXT); `place` (M, n, N_PLACE); `grade` (M,)
+    similarity to the sources; `overlap` (M,) wanted with the sources, NaN where it is left to the
+    network; `attraction` (M, 176) of steering; `own_source`, `own_bar` (M,) whether the step after
+    looks back at the beat's own first step, which is not played yet.
     """
 
     planes: npt.NDArray[Any]
@@ -51,6 +60,8 @@ class BeatView(NamedTuple):
     context: npt.NDArray[Any]
     place: npt.NDArray[Any]
     grade: npt.NDArray[Any]
+    overlap: npt.NDArray[Any]
+    attraction: npt.NDArray[Any]
     own_source: npt.NDArray[Any]
     own_bar: npt.NDArray[Any]
 
@@ -58,12 +69,16 @@ class BeatView(NamedTuple):
 class SongState:
     """A plan laid out step by step, and the history of its song."""
 
-    def __init__(self, plan: Plan, card: ModelCard, n_beats: int) -> None:
+    def __init__(self, plan: Plan, card: ModelCard, n_beats: int, options: SamplingOptions) -> None:
         n_steps = n_beats * STEPS_PER_BEAT
         repeat_map = plan.repeat_map(card.continuation_bonus)
         self.plan = plan
         self._n_steps = len(plan.ssm) * STEPS_PER_BEAT
         self._grade = extended(repeat_map.grade, n_beats, 0)
+        self._strictness = options.strictness
+        self._steering = options.steering if options.candidates > 1 else 0.0
+        overlap = plan.known.overlap if plan.known else self._overlap_from_grade(repeat_map.grade)
+        self._overlap = extended(overlap, n_beats, np.nan)
         self._source = extended(source_steps(repeat_map.source), n_steps + 1, -1)
         self._bar_ago = extended(steps_a_bar_ago(plan.bar_beats), n_steps + 1, -1)
         place = place_features(
@@ -71,6 +86,8 @@ class SongState:
         )
         self._place = extended(place, n_steps, 0)
         blank = plan.kind == "none"
+        # The matrix of music is averaged; that of a form says what it means beat by beat.
+        self._window_beats = WINDOW_BEATS if plan.kind == "music" else 1
         self._weights = (
             None if blank else context_weights(plan.ssm, temperature=card.context_temperature)
         )
@@ -81,25 +98,58 @@ class SongState:
         self._features = np.zeros((n_beats, 0), np.float32)
         self.given = None if plan.given is None else GivenTokens(plan.given, n_steps)
 
-    def view(self, beat: int) -> BeatView:
-        """Return what the sampler is shown of this beat."""
+    def view(self, beat: int, n_candidates: int) -> BeatView:
+        """Return what the candidates for this beat are shown."""
         first = beat * STEPS_PER_BEAT
         steps = slice(first, first + STEPS_PER_BEAT)
-        source = self._source[first : first + STEPS_PER_BEAT + 1]
+        source = np.tile(self._source[first : first + STEPS_PER_BEAT + 1], (n_candidates, 1))
+        grade = np.full(n_candidates, self._grade[beat])
+        overlap = np.full(n_candidates, self._overlap[beat])
+        self._wanted_row = self._row(beat)
+        others = self._other_sources(n_candidates)
+        if len(others):
+            source[-len(others) :] = others[:, None] * STEPS_PER_BEAT + np.arange(len(source[0]))
+            grade[-len(others) :] = self._wanted_row[others].clip(0.0, 1.0)
+            overlap[-len(others) :] = self._overlap_from_grade(grade[-len(others) :])
         bar_ago = self._bar_ago[first : first + STEPS_PER_BEAT + 1]
         planes = self._planes[source]
-        onsets = planes[:STEPS_PER_BEAT, :N_NOTE_TOKENS] > 0
+        onsets = planes[:, :STEPS_PER_BEAT, :N_NOTE_TOKENS] > 0
+        following = next_token_table(onsets.reshape(-1, N_NOTE_TOKENS))
+
+        def shared(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+            return np.broadcast_to(values, (n_candidates, *values.shape))
+
         return BeatView(
             planes=planes,
-            durations=self._durations[source[:STEPS_PER_BEAT]],
-            following=next_token_table(onsets),
-            bar_ago=self._planes[bar_ago, :N_NOTE_TOKENS],
-            context=self._context(beat),
-            place=self._place[steps],
-            grade=self._grade[beat],
-            own_source=np.asarray(source[-1] == first),
-            own_bar=np.asarray(bar_ago[-1] == first),
+            durations=self._durations[source[:, :STEPS_PER_BEAT]],
+            following=following.reshape(n_candidates, STEPS_PER_BEAT, -1),
+            bar_ago=shared(self._planes[bar_ago, :N_NOTE_TOKENS]),
+            context=shared(self._context(beat)),
+            place=shared(self._place[steps]),
+            grade=grade,
+            overlap=overlap,
+            attraction=shared(attraction(self._wanted_row, self._features, self._steering)),
+            own_source=source[:, -1] == first,
+            own_bar=shared(np.asarray(bar_ago[-1] == first)),
         )
+
+    def _overlap_from_grade(self, grade: Floats) -> Floats:
+        """Return what strictness wants of sources found in a matrix; NaN where it is texture."""
+        overlap = wanted_overlap(grade, self._strictness)
+        return np.where(grade > FREE_BELOW, overlap, np.float32(np.nan))
+
+    def _row(self, beat: int) -> npt.NDArray[np.float64]:
+        """Return the row of the SSM that steering wants of this beat; empty where it wants none."""
+        if self._steering == 0 or self.plan.kind == "none" or not 0 < beat < len(self.plan.ssm):
+            return np.zeros(0)
+        return wanted_row(self.plan.ssm, self._features, beat, window_beats=self._window_beats)
+
+    def _other_sources(self, n_candidates: int) -> npt.NDArray[np.intp]:
+        """Return beats that candidates look back at instead: those the row is to resemble most."""
+        if self.plan.known is not None:
+            return np.zeros(0, np.intp)
+        n = int(n_candidates * OTHER_SOURCES)
+        return np.argsort(-self._wanted_row, kind="stable")[:n]
 
     def _context(self, beat: int) -> Floats:
         """Return the soft context of a beat's steps, shape=(STEPS_PER_BEAT, N_CONTEXT)."""
@@ -108,11 +158,18 @@ class SongState:
         context: Floats = self._weights[beat, :beat] @ self._chroma[:beat]
         return context.reshape(STEPS_PER_BEAT, N_CONTEXT)
 
+    def is_silent(self, beat: int) -> bool:
+        """Return whether the matrix of a template wants nothing to sound in this beat."""
+        ssm = self.plan.ssm
+        return self.plan.kind == "music" and beat < len(ssm) and bool(ssm[beat, beat] == 0)
+
     def errors(self, beat: int, candidates: Floats) -> npt.NDArray[np.float64]:
-        """Return how far each candidate's row of the SSM is from the plan's (`row_errors`)."""
-        if not 0 < beat < len(self.plan.ssm):
-            return np.zeros(len(candidates))
-        return row_errors(candidates, self._features[:beat], self.plan.ssm[beat, :beat])
+        """Return how far each candidate's row of the SSM is from the wanted one."""
+        row = self._wanted_row
+        errors = row_errors(candidates, self._features[: len(row)], row)
+        if len(row) and not self.is_silent(beat):
+            errors += SILENCE_ERROR * ~candidates.any(axis=1)
+        return errors
 
     def keep(
         self, beat: int, planes: Floats, durations: npt.NDArray[np.int8], features: Floats
@@ -133,10 +190,19 @@ class SongState:
             self._features = np.zeros((len(self._chroma), len(features)), np.float32)
         self._features[beat] = features
 
+    def _steps_to_silence(self) -> npt.NDArray[np.int64]:
+        """Return how far each step is from the next silent beat or the end, shape=(n_steps,)."""
+        silent = [self.is_silent(beat) for beat in range(len(self.plan.ssm))]
+        step = np.arange(self._n_steps)
+        ends = np.where(np.repeat(silent, STEPS_PER_BEAT), step, self._n_steps)
+        return np.minimum.accumulate(ends[::-1])[::-1] - step
+
     def score(self) -> Score:
         """Return the history without the lead-in as a score, given notes in their own lengths."""
         step, token = np.nonzero(self._planes[: self._n_steps, :N_NOTE_TOKENS])
-        duration = DURATIONS[self._durations[step, token]]
+        duration = np.minimum(
+            DURATIONS[self._durations[step, token]], self._steps_to_silence()[step]
+        )
         voice, pitch = TOKEN_VOICE[token], TOKEN_PITCH[token]
         velocity = metrical_velocities(step, voice, self.plan.bar_beats)
         columns: list[npt.NDArray[Any]] = [step, voice, pitch, duration, velocity]
@@ -167,7 +233,7 @@ class GivenTokens:
         self.durations = extended(tokens.duration_map, n_steps, NO_DURATION)
 
 
-def extended(array: npt.NDArray[Value], length: int, fill: int) -> npt.NDArray[Value]:
+def extended(array: npt.NDArray[Value], length: int, fill: float) -> npt.NDArray[Value]:
     """Return the array with rows of `fill` behind it, up to `length` rows."""
     extended = np.full((length, *array.shape[1:]), fill, array.dtype)
     extended[: len(array)] = array
