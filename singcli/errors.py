@@ -39,6 +39,12 @@ class PartialFailureError(SingError):
     exit_code = 3
 
 
+class StructureError(SingError):
+    """Finished songs keep less to their structure than the user requires (exit code 4)."""
+
+    exit_code = 4
+
+
 def nearest_names(name: str, known: Iterable[str], limit: int = 3) -> list[str]:
     """Return up to `limit` known names that look like `name`, the nearest first."""
     return difflib.get_close_matches(name, sorted(known), n=limit, cutoff=0.4)

@@ -1,51 +1,63 @@
 """From a wish to finished MIDI files: the plain function behind `generate`.
 
-Every song is planned, sampled, written, read back from disk and measured; its recipe, from which
-the same file can be made again, lies beside it.
+Every song is planned, made as often as `Attempts` says, and the best attempt kept; beside it lies
+its recipe, from which the same file can be made again.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from singcli.errors import InputError, nearest_names
+from singcli.attempts import Attempt, Attempts, Order, Workshop
+from singcli.errors import InputError, StructureError, nearest_names
 from singcli.files import write_bytes
-from singcli.metrics.report import StructureReport, measure_structure, measure_template_structure
-from singcli.model.plan import Plan, SamplingOptions
+from singcli.metrics.report import StructureReport, without_transpositions
+from singcli.model.plan import Plan
 from singcli.model.runtime import Runtime
-from singcli.model.sampling import sample_scores
-from singcli.music.midi_writing import midi_from_score
-from singcli.music.score import Score
-from singcli.preparation.scores import score_from_midi
-from singcli.recipe import Recipe, UsedFile, placed_sections, write_recipe
+from singcli.preparation.limits import MIN_BARS
+from singcli.recipe import Recipe, UsedFile, write_recipe
 from singcli.resources import checkpoints_dir
 from singcli.structure.form import Form
-from singcli.structure.preset import values_from_form
-from singcli.targets import recipe_path, validate_targets
+from singcli.structure.ssm import ssm_from_score
+from singcli.targets import below_path, picture_path, recipe_path, validate_targets
 from singcli.wish import Wish
-
-ROWS_AT_ONCE = 64  # songs times candidates in one batch
 
 
 @dataclass(frozen=True, slots=True)
 class Song:
-    """A finished file."""
+    """A finished file.
+
+    Parameters
+    ----------
+    path, recipe_path : Path
+    picture_path : Path, optional
+        None if no picture was wanted.
+    seed : int
+    report : StructureReport
+    recipe : Recipe
+    reached : bool
+        Whether the score is what `Attempts.min_structure` requires; if not, the path says so too.
+    """
 
     path: Path
     recipe_path: Path
+    picture_path: Path | None
     seed: int
     report: StructureReport
     recipe: Recipe
+    reached: bool
 
 
 def generate_songs(
-    wish: Wish,
+    wish: Wish | Callable[[int], Wish],
     model: Path,
     targets: Sequence[tuple[int, Path]],
     *,
+    attempts: Attempts | None = None,
+    pictures: bool = False,
     overwrite: bool = False,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Iterator[Song]:
@@ -53,12 +65,18 @@ def generate_songs(
 
     Parameters
     ----------
+    wish : Wish, or callable
+        What is asked for; or a function from a seed to it, for songs that differ in their form.
     model : Path
         An `.onnx` written by `export-onnx`.
     targets : sequence of (seed, path)
         From `song_targets`.
+    attempts : Attempts, optional
+        One for each song unless given.
+    pictures : bool
+        Draw a picture beside every song, see `write_song_png`.
     on_progress : callable
-        Called with beats sampled and their number, over all songs.
+        Called with beats sampled and their number, over all songs and attempts.
 
     Yields
     ------
@@ -68,65 +86,109 @@ def generate_songs(
     Raises
     ------
     InputError
-        If a path exists, a folder cannot be written or the model cannot be used; nothing has been
-        written then.
+        If a path exists, a folder cannot be written, the model cannot be used or the plan is
+        shorter than two bars; nothing has been written then.
+    StructureError
+        When all songs are done, if some have not reached `attempts.min_structure`.
+
+    Notes
+    -----
+    What a song is depends on its own seed alone, not on what else is made (`seed_of_attempt`).
     """
-    options = wish.options()
+    attempts = attempts or Attempts()
+    wish_of = (lambda _seed: wish) if isinstance(wish, Wish) else wish
+    options = wish_of(targets[0][0]).options()
     runtime = Runtime.open(model)
-    validate_targets([path for _, path in targets], overwrite=overwrite)
-    plan = wish.plan(runtime.card)
-    used = UsedFile(model.name, runtime.sha256)
-    n_beats = len(plan.ssm)
-    at_once = max(1, ROWS_AT_ONCE // options.candidates)
-    for first in range(0, len(targets), at_once):
-        part = targets[first : first + at_once]
-
-        def report_beats(done: int, total: int, first: int = first, size: int = len(part)) -> None:
-            on_progress(first * n_beats + done * size, len(targets) * total)
-
-        scores = sample_scores(
-            runtime, [plan] * len(part), [seed for seed, _ in part], options, on_beat=report_beats
-        )
-        for (seed, path), score in zip(part, scores, strict=True):
-            recipe = _recipe(wish, options, used, seed, plan)
-            yield _finish(wish, plan, score, path, recipe)
-
-
-def _finish(wish: Wish, plan: Plan, score: Score, path: Path, recipe: Recipe) -> Song:
-    """Write a song in its key, read it back, measure it, write its recipe."""
-    content = midi_from_score(
-        dataclasses.replace(score.transposed(-wish.song_key.shift_to_reference), key=wish.song_key),
-        sections=wish.sections,
-        meter=wish.meter,
-        title=f"{wish.name} {recipe.seed}",
-        recipe_text=recipe.embedded_text(),
+    validate_targets(
+        [path for _, path in targets],
+        overwrite=overwrite,
+        pictures=pictures,
+        min_structure=attempts.min_structure,
     )
-    write_bytes(path, content)
-    finished = score_from_midi(path, whole=True)
-    if isinstance(wish.source, Form):
-        report = measure_structure(finished, wish.source, wanted_ssm=plan.song_ssm)
-    else:
-        report = measure_template_structure(finished, plan.song_ssm, bar_beats=plan.song_bar_beats)
-    recipe = dataclasses.replace(recipe, structure=report.to_dict())
-    write_recipe(recipe_path(path), recipe)
-    return Song(path, recipe_path(path), recipe.seed, report, recipe)
+    workshop = Workshop(runtime, UsedFile(model.name, runtime.sha256), options, attempts)
+    orders = _orders(wish_of, targets, runtime)
+    at_once = max(1, workshop.attempts_at_once // attempts.most)
+    missed: list[Song] = []
+    for first in range(0, len(targets), at_once):
+        part = list(itertools.islice(orders, at_once))
+
+        def report_share(share: float, first: int = first, part: list[Order] = part) -> None:
+            beats_each = attempts.most * len(part[0].plan.ssm)
+            songs = first + share * len(part)
+            on_progress(round(songs * beats_each), len(targets) * beats_each)
+
+        for order, attempt in zip(part, workshop.best_attempts(part, report_share), strict=True):
+            song = _finish(order, attempt, attempts, picture=pictures)
+            if not song.reached:
+                missed.append(song)
+            yield song
+    if missed:
+        raise _structure_error(missed, len(targets), attempts)
 
 
-def _recipe(
-    wish: Wish,
-    options: SamplingOptions,
-    model: UsedFile,
-    seed: int,
-    plan: Plan,
-) -> Recipe:
-    return Recipe(
-        model=model,
-        seed=seed,
-        options=dataclasses.asdict(options)
-        | {"tempo": wish.song_tempo_bpm, "key": str(wish.song_key), "name": wish.name},
-        form=values_from_form(wish.source) if isinstance(wish.source, Form) else None,
-        template=None if isinstance(wish.source, Form) else wish.source.file,
-        sections=placed_sections(wish.sections, plan.song_bar_beats),
+def _orders(
+    wish_of: Callable[[int], Wish], targets: Sequence[tuple[int, Path]], runtime: Runtime
+) -> Iterator[Order]:
+    """Plan the songs; songs in a row that share their wish share its plan."""
+    planned: tuple[Wish, Plan] | None = None
+    for seed, path in targets:
+        wish = wish_of(seed)
+        if planned is None or planned[0] is not wish:
+            planned = wish, wish.plan(runtime.card)
+            n_bars = len(planned[1].song_bar_beats) - 1
+            if n_bars < MIN_BARS:
+                raise InputError(f"{wish.name}: {n_bars} bar long, at least {MIN_BARS} are needed")
+        yield Order(*planned, seed, path)
+
+
+def _finish(order: Order, kept: Attempt, attempts: Attempts, *, picture: bool) -> Song:
+    """Write the song, its recipe and its picture, under names that say if it falls short."""
+    reached = attempts.is_reached(kept.report)
+    path = order.path
+    if attempts.min_structure is not None and not reached:
+        path = below_path(path, attempts.min_structure)
+    write_bytes(path, kept.content)
+    write_recipe(recipe_path(path), kept.recipe)
+    if picture:
+        _write_picture(picture_path(path), order, kept)
+    return Song(
+        path,
+        recipe_path(path),
+        picture_path(path) if picture else None,
+        order.seed,
+        kept.report,
+        kept.recipe,
+        reached,
+    )
+
+
+def _write_picture(path: Path, order: Order, kept: Attempt) -> None:
+    from singcli.plotting import write_song_png
+
+    source = order.wish.source
+    compared = kept.finished
+    if isinstance(source, Form):
+        compared = without_transpositions(compared, source)
+    write_song_png(
+        path,
+        kept.finished,
+        wanted=order.plan.song_ssm,
+        measured=ssm_from_score(compared),
+        sections=order.wish.sections,
+        title=f"{path.stem}: structure {kept.report.score:.2f}",
+    )
+
+
+def _structure_error(missed: Sequence[Song], n_songs: int, attempts: Attempts) -> StructureError:
+    """Say what falls short, by how much, and what helps."""
+    worst = min(missed, key=lambda song: song.report.score)
+    found = f"{worst.path}: structure {worst.report.score:.2f}, wanted {attempts.min_structure:g}"
+    if n_songs > 1:
+        found = f"{len(missed)} of {n_songs} songs fall short, the furthest {found}"
+    dial = "--strictness" if worst.recipe.form is not None else "--steering"
+    return StructureError(
+        f"{found} (best of {attempts.best_of})",
+        f"try a higher {dial}, a higher --best-of or fewer bars",
     )
 
 

@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 DPI = 120
 SSM_COLOURS = "magma"
 SECTION_COLOURS = "tab20"
+LEAD_COLOUR, ACCOMPANIMENT_COLOUR = "#b3122e", "#35507a"
 MAX_BAR_LINES = 96  # more lines than this hide the picture
 MAX_TICKS = 24
+SONG_WIDTH = 1600 / DPI  # inches
 MANY_SECTIONS = 24  # beyond, lines are thin, and labels without room are left out
 
 
@@ -91,6 +93,43 @@ def write_score_png(
     draw_score(axes, score, sections)
     if title:
         figure.suptitle(title, fontsize="medium")
+    _write(figure, path)
+
+
+def write_song_png(
+    path: Path,
+    score: Score,
+    *,
+    wanted: npt.NDArray[np.float32],
+    measured: npt.NDArray[np.float32],
+    sections: Sequence[Span] = (),
+    title: str = "",
+) -> None:
+    """Draw a finished song beside what was asked for: both matrices, and the piano roll below.
+
+    Parameters
+    ----------
+    path : Path
+        Ends in .png; written whole or not at all. `SONG_WIDTH` inches wide.
+    score : Score
+    wanted, measured : np.ndarray, shape=(n_beats, n_beats), float32 in [0, 1]
+        Self-similarity matrices, of the song's own length.
+    sections : sequence of Span
+    title : str
+    """
+    figure = _figure(SONG_WIDTH, 0.85 * SONG_WIDTH)
+    axes = figure.subplot_mosaic([["wanted", "measured"], ["notes", "notes"]], height_ratios=[4, 3])
+    for name, ssm in (("wanted", wanted), ("measured", measured)):
+        image = draw_ssm(axes[name], ssm, score.bar_beats, sections)
+        axes[name].set_ylabel("")
+        axes[name].set_title(name, pad=22)
+    figure.colorbar(
+        image, ax=[axes["wanted"], axes["measured"]], label="similarity", aspect=30, pad=0.01
+    )
+    draw_score(axes["notes"], score, sections)
+    _explain_voices(axes["notes"])
+    if title:
+        figure.suptitle(title, fontsize="x-large", fontweight="bold")
     _write(figure, path)
 
 
@@ -173,7 +212,7 @@ def draw_score(axes: Axes, score: Score, sections: Sequence[Span] = ()) -> None:
         axis=2,
     )  # (n_notes, 4, 2)
     is_lead = score.voice == LEAD
-    for voice, colour in ((~is_lead, "#35507a"), (is_lead, "#b3122e")):
+    for voice, colour in ((~is_lead, ACCOMPANIMENT_COLOUR), (is_lead, LEAD_COLOUR)):
         axes.add_collection(PolyCollection(list(corners[voice]), facecolors=colour, linewidths=0))
     for beat in bar_beats[1:-1] if len(bar_beats) <= MAX_BAR_LINES else []:
         axes.axvline(beat, color="black", linewidth=0.4, alpha=0.25)
@@ -249,6 +288,24 @@ def _shade_sections(axes: Axes, bar_beats: npt.NDArray[np.int32], sections: Sequ
         start, stop = bar_beats[span.start_bar], bar_beats[span.start_bar + span.n_bars]
         colour = colours((2 * number[span.label] + 1) % 20)  # the light one of each pair
         axes.axvspan(start, stop, color=colour, alpha=0.45, linewidth=0)
+
+
+def _explain_voices(axes: Axes) -> None:
+    """Say below a piano roll which colour is which voice."""
+    from matplotlib.patches import Patch
+
+    handles = [
+        Patch(color=LEAD_COLOUR, label="lead"),
+        Patch(color=ACCOMPANIMENT_COLOUR, label="accompaniment"),
+    ]
+    axes.legend(
+        handles=handles,
+        loc="upper right",
+        bbox_to_anchor=(1.0, -0.06),
+        ncols=2,
+        frameon=False,
+        borderaxespad=0.0,
+    )
 
 
 def _label_octaves(axes: Axes) -> None:

@@ -22,7 +22,7 @@ from singcli.errors import InputError
 from singcli.files import write_text
 from singcli.music.midi_writing import TICKS_PER_BEAT
 
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2  # 1 knew one template and one attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,13 @@ class UsedFile:
         """Name and hash the file."""
         with path.open("rb") as file:
             return cls(path.name, hashlib.file_digest(file, "sha256").hexdigest())
+
+
+@dataclass(frozen=True, slots=True)
+class UsedTemplate(UsedFile):
+    """A file whose structure was followed, and its share in the blend of several."""
+
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +78,14 @@ class Recipe:
         Every option that bears on the notes or on the file, defaults spelled out.
     form : mapping of str to plain JSON values, optional
         The form resolved in full, in the words of a preset file; None with a template.
-    template : UsedFile, optional
-        The MIDI file whose structure was followed.
+    templates : tuple of UsedTemplate
+        The files whose structure was followed, blended if there are several; empty with a form.
     primer : UsedFile, optional
         The MIDI file that gave notes.
+    best_of : int >= 1
+        Attempts of which the song is the best.
+    attempt : int, 1 to `best_of`
+        Which of them the song is; made again, it is the only one that is sampled.
     sections : tuple of PlacedSection
     structure : mapping of str to plain JSON values, optional
         What was measured on the finished file.
@@ -88,8 +99,10 @@ class Recipe:
     seed: int
     options: Mapping[str, Any]
     form: Mapping[str, Any] | None = None
-    template: UsedFile | None = None
+    templates: tuple[UsedTemplate, ...] = ()
     primer: UsedFile | None = None
+    best_of: int = 1
+    attempt: int = 1
     sections: tuple[PlacedSection, ...] = ()
     structure: Mapping[str, Any] | None = None
     versions: Mapping[str, str] = dataclasses.field(default_factory=lambda: used_versions())

@@ -22,6 +22,19 @@ def recipe_path(path: Path) -> Path:
     return path.with_suffix(".json")
 
 
+def picture_path(path: Path) -> Path:
+    """Return where the picture of the song at `path` lies."""
+    return path.with_suffix(".png")
+
+
+def below_path(path: Path, min_structure: float) -> Path:
+    """Return where a song is kept that does not reach `min_structure`: `x.below-0.80.mid`."""
+    figure = f"{min_structure:.2f}"
+    if float(figure) != min_structure:
+        figure = f"{min_structure:g}"
+    return path.with_name(f"{path.stem}.below-{figure}{path.suffix}")
+
+
 def song_targets(
     name: str,
     *,
@@ -85,18 +98,35 @@ def _midi_path(path: Path) -> Path:
     return path
 
 
-def validate_targets(paths: Sequence[Path], *, overwrite: bool) -> None:
+def validate_targets(
+    paths: Sequence[Path],
+    *,
+    overwrite: bool,
+    pictures: bool = False,
+    min_structure: float | None = None,
+) -> None:
     """Check that the files can be written, before any work is done.
 
     Missing folders are made.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Of the songs.
+    pictures : bool
+        Whether a picture is to lie beside every song.
+    min_structure : float, optional
+        With it a song may be kept under the name `below_path`.
 
     Raises
     ------
     InputError
         If a file exists and may not be replaced, or a folder cannot be made or written.
     """
-    for path in paths:
-        for file in (path, recipe_path(path)):
+    below = [] if min_structure is None else [below_path(path, min_structure) for path in paths]
+    for path in (*paths, *below):
+        beside = [recipe_path(path), picture_path(path)] if pictures else [recipe_path(path)]
+        for file in (path, *beside):
             validate_new_file(file, overwrite=overwrite)
     for folder in {path.parent for path in paths}:
         try:

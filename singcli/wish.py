@@ -7,14 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from singcli.errors import InputError, SingError
 from singcli.model.contract import ModelCard
 from singcli.model.features import SectionPlace
-from singcli.model.plan import Plan, SamplingOptions
+from singcli.model.plan import DEFAULT_STEERING, Plan, SamplingOptions
 from singcli.music.key import Key
+from singcli.music.meter import meters_of_bars
 from singcli.music.score import regular_bars
-from singcli.recipe import Recipe, UsedFile
+from singcli.recipe import Recipe, UsedTemplate
 from singcli.structure.form import MAX_TEMPO_BPM, MIN_TEMPO_BPM, Form, repeats_of_form
+from singcli.structure.known_repeats import known_repeats
 from singcli.structure.preset import form_from_values
 from singcli.structure.section import Span
 from singcli.structure.ssm import Matrix, ssm_from_repeats
@@ -23,15 +28,22 @@ from singcli.structure.ssm_file import Structure, read_ssm
 from singcli.structure.texture import Texture
 
 DEFAULT_TEMPERATURE = 0.97  # at 1 too many notes leave the key (docs/results.md)
+FORM_STRICTNESS, TEMPLATE_STRICTNESS = 0.8, 0.5
+FORM_CANDIDATES, TEMPLATE_CANDIDATES = 1, 6  # what pays for either (docs/results.md)
 LEAD_IN_BARS = 4  # songs of the training data have an intro of about this length
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """The structure of an existing piece to be followed, and the file it came from."""
+    """The structure of existing music to be followed, and the files it came from."""
 
     structure: Structure
-    file: UsedFile
+    files: tuple[UsedTemplate, ...]
+
+    @property
+    def name(self) -> str:
+        """Names of the files without suffixes."""
+        return _joined_name(self.files)
 
 
 def template_from_file(path: Path) -> Template:
@@ -45,8 +57,32 @@ def template_from_file(path: Path) -> Template:
     from singcli.analysis import structure_from_midi  # a form does without its 25 ms
 
     if path.suffix.lower() == SSM_SUFFIX:
-        return Template(read_ssm(path), UsedFile.from_path(path))
-    return Template(structure_from_midi(path), UsedFile.from_path(path))
+        return Template(read_ssm(path), (UsedTemplate.from_path(path),))
+    return Template(structure_from_midi(path), (UsedTemplate.from_path(path),))
+
+
+def template_from_files(parts: Sequence[tuple[Path, float]]) -> Template:
+    """Read templates with their weights; several are blended.
+
+    Raises
+    ------
+    InputError
+        As `template_from_file`, and if the weights cannot be used.
+    """
+    read = [(template_from_file(path), weight) for path, weight in parts]
+    if len(read) == 1:
+        return read[0][0]
+    from singcli.structure.blend import blend_structures
+
+    files = tuple(
+        dataclasses.replace(template.files[0], weight=weight) for template, weight in read
+    )
+    weighted = [(template.structure, weight) for template, weight in read]
+    return Template(blend_structures(weighted, name=_joined_name(files)), files)
+
+
+def _joined_name(files: Sequence[UsedTemplate]) -> str:
+    return "-".join(Path(file.name).stem for file in files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +96,12 @@ class Wish:
         In place of the source's.
     key : Key, optional
         In place of the source's.
-    temperature, top_p, strictness : float
+    temperature, top_p, steering : float
         See `SamplingOptions`.
+    strictness : float, optional
+        See `SamplingOptions`; by default `FORM_STRICTNESS` or `TEMPLATE_STRICTNESS`.
     candidates : int, optional
-        See `SamplingOptions`; by default what pays for the kind of source (`default_steering`).
-    steering : float, optional
-        Likewise.
+        See `SamplingOptions`; by default `FORM_CANDIDATES` or `TEMPLATE_CANDIDATES`.
 
     Raises
     ------
@@ -78,9 +114,9 @@ class Wish:
     key: Key | None = None
     temperature: float = DEFAULT_TEMPERATURE
     top_p: float = 1.0
-    strictness: float = 0.5
+    strictness: float | None = None
     candidates: int | None = None
-    steering: float | None = None
+    steering: float = DEFAULT_STEERING
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -94,9 +130,7 @@ class Wish:
     @property
     def name(self) -> str:
         """What the song is called after: preset, form or template."""
-        if isinstance(self.source, Form):
-            return self.source.name
-        return Path(self.source.file.name).stem
+        return self.source.name
 
     @property
     def song_key(self) -> Key:
@@ -110,9 +144,32 @@ class Wish:
         return self.tempo_bpm or min(max(tempo, MIN_TEMPO_BPM), MAX_TEMPO_BPM)
 
     @property
-    def meter(self) -> str:
-        """Of most bars."""
-        return self._form_or_structure.meter
+    def bar_meters(self) -> list[str]:
+        """Meter of every bar."""
+        if isinstance(self.source, Form):
+            return self.source.bar_meters
+        return meters_of_bars(self.source.structure.bar_beats, self.source.structure.meter)
+
+    @property
+    def tempo_changes(self) -> list[tuple[int, float]]:
+        """Bar and quarter notes a minute wherever the tempo changes, from bar 0 on.
+
+        A tempo in place of the source's changes those of its sections in proportion.
+        """
+        if not isinstance(self.source, Form):
+            return [(0, self.song_tempo_bpm)]
+        factor = self.song_tempo_bpm / self.source.tempo_bpm
+        return [
+            (bar, min(max(tempo * factor, MIN_TEMPO_BPM), MAX_TEMPO_BPM))
+            for bar, tempo in self.source.tempo_changes
+        ]
+
+    @property
+    def bar_transpositions(self) -> npt.NDArray[np.int64]:
+        """Semitones by which every bar is moved once it is sampled, shape=(n_bars,)."""
+        if isinstance(self.source, Form):
+            return self.source.bar_transpositions
+        return np.zeros(self.source.structure.n_bars, np.int64)
 
     @property
     def sections(self) -> Sequence[Span]:
@@ -125,15 +182,21 @@ class Wish:
     def _form_or_structure(self) -> Form | Structure:
         return self.source if isinstance(self.source, Form) else self.source.structure
 
+    @property
+    def _default_dials(self) -> tuple[float, int]:
+        if isinstance(self.source, Form):
+            return FORM_STRICTNESS, FORM_CANDIDATES
+        return TEMPLATE_STRICTNESS, TEMPLATE_CANDIDATES
+
     def options(self) -> SamplingOptions:
         """Return the sampling options in full."""
-        candidates, steering = default_steering(self.source)
+        strictness, candidates = self._default_dials
         return SamplingOptions(
             temperature=self.temperature,
             top_p=self.top_p,
-            strictness=self.strictness,
-            candidates=self.candidates if self.candidates is not None else candidates,
-            steering=self.steering if self.steering is not None else steering,
+            strictness=strictness if self.strictness is None else self.strictness,
+            candidates=candidates if self.candidates is None else self.candidates,
+            steering=self.steering,
         )
 
     def plan(self, card: ModelCard) -> Plan:
@@ -141,14 +204,15 @@ class Wish:
         if isinstance(self.source, Form):
             return Plan(
                 ssm=_ssm_with_lead_in(self.source, card.texture),
-                bar_beats=regular_bars(
-                    LEAD_IN_BARS + self.source.n_bars, self.source.beats_per_bar
-                ),
+                bar_beats=_bars_with_lead_in(self.source),
                 kind="form",
                 mode=self.song_key.mode,
                 tempo_bpm=self.song_tempo_bpm,
                 sections=_places_with_lead_in(self.source),
                 lead_in_bars=LEAD_IN_BARS,
+                known=known_repeats(self.source, self.options().strictness).moved(
+                    LEAD_IN_BARS * self.source.beats_per_bar
+                ),
             )
         return Plan(
             ssm=self.source.structure.ssm,
@@ -157,6 +221,12 @@ class Wish:
             mode=self.song_key.mode,
             tempo_bpm=self.song_tempo_bpm,
         )
+
+
+def _bars_with_lead_in(form: Form) -> npt.NDArray[np.int32]:
+    """Return bar lines, in beats, with bars of the main meter before those of the form."""
+    lead_in = regular_bars(LEAD_IN_BARS, form.beats_per_bar)
+    return np.concatenate([lead_in[:-1], lead_in[-1] + form.bar_beats]).astype(np.int32)
 
 
 def _places_with_lead_in(form: Form) -> tuple[SectionPlace, ...]:
@@ -180,11 +250,6 @@ def _ssm_with_lead_in(form: Form, texture: Texture) -> Matrix:
     )
 
 
-def default_steering(source: Form | Template) -> tuple[int, float]:
-    """Return candidates and strength where the user gives none (measured in docs/results.md)."""
-    return (1, 0.0) if isinstance(source, Form) else (16, 300.0)
-
-
 def wish_from_recipe(recipe: Recipe, template: Template | None) -> Wish:
     """Return the wish that a recipe records.
 
@@ -195,17 +260,21 @@ def wish_from_recipe(recipe: Recipe, template: Template | None) -> Wish:
     """
     source: Form | Template
     if recipe.form is not None:
+        if template is not None:
+            raise InputError("the recipe follows a form", "leave --template out")
         source = form_from_values(recipe.form, source="recipe")
     elif template is None:
-        wanted = recipe.template.name if recipe.template else "its template"
-        raise InputError("the recipe follows a template", f"add --template {wanted}")
-    elif recipe.template is not None and template.file.sha256 != recipe.template.sha256:
+        raise InputError("the recipe follows a template", f"add {_arguments(recipe.templates)}")
+    elif [(f.sha256, f.weight) for f in template.files] != [
+        (f.sha256, f.weight) for f in recipe.templates
+    ]:
         raise InputError(
-            f"{template.file.name}: not the template of the recipe "
-            f"(sha256 {template.file.sha256[:12]}, recorded {recipe.template.sha256[:12]})"
+            f"{_arguments(template.files)}: not what the recipe follows (other content, weights or "
+            "another order)",
+            f"it recorded {_arguments(recipe.templates)}",
         )
     else:
-        source = template
+        source = dataclasses.replace(template, files=recipe.templates)  # by their names of then
     try:
         options = recipe.options
         return Wish(
@@ -219,3 +288,10 @@ def wish_from_recipe(recipe: Recipe, template: Template | None) -> Wish:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise SingError(f"the recipe's options are not complete ({error})") from error
+
+
+def _arguments(files: Sequence[UsedTemplate]) -> str:
+    """Return the options that name the templates."""
+    if len(files) == 1:
+        return f"--template {files[0].name}"
+    return " ".join(f"--template {file.name}:{file.weight:g}" for file in files)

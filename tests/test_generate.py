@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from pathlib import Path
 
 import mido
@@ -10,12 +11,15 @@ import pytest
 from singcli.cli import main
 from singcli.errors import InputError
 from singcli.generate import generate_songs, model_path
+from singcli.metrics.structure import bar_overlap_map
 from singcli.music.key import Key
 from singcli.music.midi_writing import midi_from_score
 from singcli.preparation.scores import score_from_midi
 from singcli.preset_library import read_preset
 from singcli.recipe import read_recipe
+from singcli.structure.form import Form
 from singcli.structure.form_string import form_from_string
+from singcli.structure.section import Section
 from singcli.targets import song_targets, validate_targets
 from singcli.wish import Wish, template_from_file, wish_from_recipe
 
@@ -47,8 +51,16 @@ def test_a_preset_becomes_a_file_with_its_recipe_beside_it(work, capsys):
     assert run("--preset", "aaba", "--seed", "5") == 0
     out, err = capsys.readouterr()
     assert out == "aaba-5.mid\n"
-    assert "A at bar 9 shares" in err
-    assert "32 of 32 bars, same-label overlap" in err
+    head, *rows, last = err.splitlines()
+    assert head == "  section  bars   source  overlap wanted  measured  boundary"
+    assert [row.split()[:3] for row in rows] == [
+        ["A", "1-8", "-"],
+        ["A", "9-16", "1-8"],
+        ["B", "17-24", "-"],
+        ["A", "25-32", "1-8"],
+    ]
+    assert last.startswith("  seed 5: structure 0.")
+    assert "(r of the bars), 32 of 32 bars, same-label overlap" in last
     assert sorted(path.name for path in work.iterdir()) == ["aaba-5.json", "aaba-5.mid"]
     recipe = read_recipe(work / "aaba-5.json")
     assert recipe.seed == 5
@@ -100,8 +112,9 @@ def test_the_report_is_about_the_file_on_disk(work):
 
     wish = Wish(form_from_string("A4 B4 A4"), strictness=1)
     song = one_song(wish, work / "x.mid")
-    again = measure_structure(score_from_midi(song.path), wish.source)
+    again = measure_structure(score_from_midi(song.path), wish.source, strictness=1)
     assert song.report.same_label == again.same_label
+    assert song.report.sections == again.sections
     assert song.report.same_label > 0.97
     assert song.report.n_bars == 12
 
@@ -119,7 +132,7 @@ def test_a_template_gives_its_repeats_and_the_recipe_needs_it_again(template, wo
     assert run("--template", template, "--seed", 1, "--out", "new.mid") == 0
     report = read_recipe(work / "new.json")
     assert report.structure["n_bars_wanted"] == 8
-    assert report.template.name == "template.mid"
+    assert [file.name for file in report.templates] == ["template.mid"]
     assert run("--recipe", "new.json", "--template", template, "--out", "again.mid") == 0
     assert (work / "new.mid").read_bytes() == (work / "again.mid").read_bytes()
     capsys.readouterr()
@@ -128,7 +141,7 @@ def test_a_template_gives_its_repeats_and_the_recipe_needs_it_again(template, wo
     other = work / "other.mid"
     other.write_bytes((work / "new.mid").read_bytes())
     assert run("--recipe", "new.json", "--template", other, "--out", "third.mid") == 2
-    assert "not the template of the recipe" in capsys.readouterr().err
+    assert "--template other.mid: not what the recipe follows" in capsys.readouterr().err
 
 
 def test_an_ssm_file_is_a_template_too(template, work):
@@ -147,6 +160,80 @@ def test_json_is_one_object_a_line(work, capsys):
     assert [row["seed"] for row in rows] == [1, 2]
     assert all(Path(row["path"]).exists() for row in rows)
     assert err == ""
+
+
+def test_json_holds_all_that_the_table_says(work, capsys):
+    assert run("--form", "A2 A2", "--seed", 1, "--json") == 0
+    out, err = capsys.readouterr()
+    row = json.loads(out)
+    assert err == ""
+    assert (row["attempt"], row["best_of"], row["reached"], row["picture"]) == (1, 1, True, None)
+    assert row["structure"] == read_recipe(work / "form-1.json").structure
+    assert row["structure"]["score"] == row["structure"]["r_bars"]
+    assert [list(section) for section in row["structure"]["sections"]] == [
+        ["label", "start_bar", "n_bars", "source_bar", "wanted", "measured", "boundary_found"]
+    ] * 2
+
+
+def test_several_songs_have_a_line_each_and_the_table_only_if_asked(work, capsys):
+    assert run("--form", "A2 A2", "--seed", 1, "--count", 2, "--out-dir", "a") == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["  seed 1", "  seed 2"]
+    assert run("--form", "A2 A2", "--seed", 1, "--count", 2, "--out-dir", "b", "--verbose") == 0
+    assert len(capsys.readouterr().err.splitlines()) == 2 * (1 + 2 + 1)
+
+
+def test_quiet_leaves_the_paths_alone(work, capsys):
+    assert run("--form", "A2 A2", "--seed", 1, "--quiet") == 0
+    assert capsys.readouterr() == ("form-1.mid\n", "")
+
+
+def test_a_song_of_one_bar_is_refused_before_anything_is_written(work, capsys):
+    assert run("--form", "A1", "--seed", 1) == 2
+    assert "1 bar long, at least 2 are needed" in capsys.readouterr().err
+    assert list(work.iterdir()) == []
+
+
+def test_a_transposed_return_is_measured_as_a_return(work):
+    form = Form((Section("A", 4), Section("A", 4, 0.0, transpose=3)))
+    song = one_song(Wish(form, strictness=1), work / "x.mid")
+    assert song.report.sections[1].measured > 0.85  # notes at the ends of the piano are lost
+    sounding = bar_overlap_map(score_from_midi(song.path, whole=True))
+    assert sounding[4:, :4].max() < 0.5
+
+
+def test_a_picture_lies_beside_the_song(work, capsys):
+    assert run("--form", "A2 A2", "--seed", 1, "--count", 2, "--png", "--json") == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["picture"] for row in rows] == ["form-1.png", "form-2.png"]
+    for row in rows:
+        content = (work / row["picture"]).read_bytes()
+        assert content.startswith(b"\x89PNG")
+        assert struct.unpack(">I", content[16:20]) == (1600,)
+    assert run("--form", "A2 A2", "--seed", 1, "--png") == 2
+    (work / "form-1.mid").unlink()
+    (work / "form-1.json").unlink()
+    capsys.readouterr()
+    assert run("--form", "A2 A2", "--seed", 1, "--png") == 2
+    assert "form-1.png: already exists" in capsys.readouterr().err
+
+
+def test_options_beside_a_recipe_change_its_song(work):
+    assert run("--form", "A2 A2", "--seed", 1, "--key", "D minor", "--out", "one.mid") == 0
+    assert run("--recipe", "one.json", "--tempo", 77, "--out", "two.mid") == 0
+    one, two = (score_from_midi(work / name) for name in ("one.mid", "two.mid"))
+    assert two.tempo_bpm == pytest.approx(77, abs=0.01)
+    assert one.pitch.tolist() == two.pitch.tolist()
+    assert read_recipe(work / "two.json").options["key"] == "D minor"
+
+
+def test_strictness_of_one_section(work, capsys):
+    form = "A2 B2 A2 B2"
+    assert run("--form", form, "--seed", 1, "--section-strictness", "B=1", "--strictness", 0.2) == 0
+    sections = read_recipe(work / "form-1.json").structure["sections"]
+    assert [s["wanted"] for s in sections[2:]] == pytest.approx([0.2, 1.0])
+    assert run("--recipe", "form-1.json", "--out", "again.mid") == 0
+    assert (work / "again.mid").read_bytes() == (work / "form-1.mid").read_bytes()
 
 
 def test_an_existing_song_is_kept_unless_told_otherwise(work, capsys):
@@ -175,6 +262,15 @@ def test_an_existing_song_is_kept_unless_told_otherwise(work, capsys):
         (["--form", "A2", "--out", "x.wav"], "must end in .mid"),
         (["--form", "A2", "--out", "x.mid", "--count", "2"], "use --out-dir"),
         (["--template", "missing.mid"], "missing.mid: "),
+        (["--form", "A2", "--bars", "8"], "--bars goes with --preset random alone"),
+        (["--form", "A2", "--best-of", "1000"], "best_of = 1000, allowed: 1 to 256"),
+        (["--form", "A2", "--min-structure", "2"], "min_structure = 2, allowed: 0 to 1"),
+        (["--form", "A2", "--section-strictness", "A"], "'A', allowed: LABEL=NUMBER"),
+        (["--form", "A2", "--section-strictness", "A=2"], "'A=2', allowed: LABEL=NUMBER"),
+        (["--form", "chorus2", "--section-strictness", "chrous=1"], "did you mean chorus?"),
+        (["--form", "A2 B2", "--section-strictness", "x=1"], "sections are A, B"),
+        (["--form", "A2", "--save-preset", "x.txt"], "x.txt: a preset ends in .toml"),
+        (["--form", "A2", "--save-preset", "no/x.toml"], "no: no such folder"),
         (["--recipe", "missing.json"], "missing.json: "),
     ],
 )

@@ -14,6 +14,7 @@ from singcli.recipe import (
     PlacedSection,
     Recipe,
     UsedFile,
+    UsedTemplate,
     placed_sections,
     read_recipe,
     used_versions,
@@ -28,6 +29,9 @@ def recipe() -> Recipe:
         seed=17,
         options={"temperature": 1.0, "strictness": 0.5, "key": None},
         form={"name": "réfrain", "sections": [{"label": "A", "bars": 8}]},
+        templates=(UsedTemplate("a.mid", "cd" * 32, 0.6), UsedTemplate("b.mid", "ef" * 32, 0.4)),
+        best_of=8,
+        attempt=3,
         sections=(PlacedSection("A", 0, 8, 0, 15360),),
         structure={"r_bars": 0.93, "same_label": None},
     )
@@ -51,7 +55,7 @@ def test_the_embedded_recipe_is_one_ascii_line_without_measurements(recipe):
     assert "\n" not in text
     embedded = json.loads(text)["singcli_recipe"]
     assert "structure" not in embedded
-    assert embedded["seed"] == 17
+    assert (embedded["seed"], embedded["attempt"]) == (17, 3)
     assert text == dataclasses.replace(recipe, structure={"r_bars": 0.1}).embedded_text()
 
 
@@ -85,10 +89,12 @@ def _set(key, value):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (_set("recipe_version", 9), r"recipe_version = 9, this singcli reads 1"),
+        (_set("recipe_version", 9), r"recipe_version = 9, this singcli reads 2"),
         (_set("sede", 1), r"unknown key 'sede', allowed: model, seed"),
         (_set("seed", "many"), r"song\.json: seed: "),
         (_set("model", {"name": "x"}), r"song\.json: model\.sha256: "),
+        (_set("templates", [{"name": "x"}]), r"song\.json: templates\.0\.sha256: "),
+        (_set("attempt", None), r"song\.json: attempt: "),
         (lambda fields: fields.pop("recipe_version"), r"not a recipe"),
     ],
 )

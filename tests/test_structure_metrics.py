@@ -81,11 +81,13 @@ class TestBarOverlapMap:
     def test_a_score_without_bars(self):
         assert bar_overlap_map(score_of([], 0)).shape == (0, 0)
 
-    def test_bars_of_different_lengths_are_compared_from_their_starts(self):
+    def test_bars_of_different_lengths_are_compared_over_the_beats_that_both_have(self):
         notes = [(0, 0, LEAD, 60), (0, 14, LEAD, 62), (1, 0, LEAD, 60), (2, 0, LEAD, 60)]
         overlap = bar_overlap_map(score_of(notes, bar_beats=[0, 4, 7, 11]))
-        assert overlap[1, 0] == pytest.approx(1 / 2)
-        assert overlap[2, 1] == 1
+        assert overlap[1, 0] == overlap[2, 1] == 1
+        assert overlap[2, 0] == pytest.approx(1 / 2)
+        late = bar_overlap_map(score_of([(0, 14, LEAD, 62), (1, 0, LEAD, 60)], bar_beats=[0, 4, 7]))
+        np.testing.assert_array_equal(late, np.eye(2))
 
     @pytest.mark.parametrize("seed", range(25))
     def test_equals_the_sets_it_is_defined_by(self, seed):

@@ -6,19 +6,22 @@ import pytest
 
 from singcli.errors import InputError
 from singcli.metrics.report import (
-    SectionOverlap,
+    SectionReport,
     SpanBars,
     StructureReport,
     measure_structure,
     measure_template_structure,
+    without_transpositions,
 )
 from singcli.metrics.structure import bar_overlap_map, structure_correlation
 from singcli.music.score import Score, regular_bars
+from singcli.structure.dial import overlap_map
 from singcli.structure.form import Form, wanted_bar_map
 from singcli.structure.section import Section, Span
 from singcli.structure.ssm import ssm_from_score
 
 AABA = Form(tuple(Section(label, 8, variation=0.0) for label in "AABA"))
+AB_A = Form(tuple(Section(label, 8, variation=0.0) for label in "ABA"))
 
 
 def piece(labels, *, bars_each=8, seed=0):
@@ -56,6 +59,7 @@ class TestMeasureStructure:
         assert report.r_beats > 0.5
         assert report.boundary_f == 1
         assert report.label_f == 1
+        assert report.score == report.r_bars
 
     def test_sections_are_compared_with_the_first_of_their_label(self):
         sections = measure_structure(piece("AABA"), AABA).sections
@@ -72,11 +76,12 @@ class TestMeasureStructure:
             (1.0, 1.0),
         ]
 
-    def test_wanted_follows_the_variation_and_measured_the_notes(self):
+    def test_wanted_is_what_the_dial_promises_and_measured_is_of_the_notes(self):
         form = Form((Section("A", 8), Section("A", 8, variation=0.4)))
         score = piece("AB")
-        second = measure_structure(score, form).sections[1]
-        assert second.wanted == pytest.approx(0.6)
+        second = measure_structure(score, form, strictness=0.5).sections[1]
+        assert second.wanted == pytest.approx(float(overlap_map(form, 0.5)[8, 0]))
+        assert second.wanted < 0.5
         overlap = bar_overlap_map(score)
         assert second.measured == pytest.approx(np.mean([overlap[8 + i, i] for i in range(8)]))
 
@@ -85,6 +90,47 @@ class TestMeasureStructure:
         assert report.same_label < 0.1
         assert report.r_bars < 0.3
         assert report.label_f < 0.6  # pairs inside a section are right
+
+    def test_a_section_of_its_own_strictness_is_wanted_by_it(self):
+        form = Form((Section("A", 8), Section("A", 8), Section("A", 8, strictness=1.0)))
+        sections = measure_structure(piece("AAA"), form, strictness=0.25).sections
+        assert [s.wanted for s in sections] == [None, 0.25, 1.0]
+
+    def test_boundaries_that_can_be_heard_are_found_and_others_missed(self):
+        found = [s.boundary_found for s in measure_structure(piece("AABA"), AABA).sections]
+        assert found == [None, True, True, True]
+        other = Form((Section("A", 5), Section("B", 27)))
+        found = [s.boundary_found for s in measure_structure(piece("AABA"), other).sections]
+        assert found == [None, False]
+
+    def test_a_boundary_one_bar_away_counts(self):
+        form = Form((Section("A", 7), Section("B", 25)))
+        assert measure_structure(piece("AABA"), form).sections[1].boundary_found is True
+
+    def test_a_form_that_repeats_nothing_is_judged_by_the_labels(self):
+        report = measure_structure(piece("ABC"), Form(tuple(Section(x, 8) for x in "ABC")))
+        assert report.r_bars is None
+        assert report.score == report.label_f == 1
+
+    def test_a_transposed_return_is_compared_with_the_transposition_undone(self):
+        form = Form((Section("A", 8), Section("B", 8), Section("A", 8, 0.0, transpose=5)))
+        plain = piece("ABA")
+        score = plain.transposed_bars(form.bar_transpositions)
+        report = measure_structure(score, form)
+        assert report.sections[2].measured == 1
+        assert report.same_label == 1
+        assert report.r_bars == measure_structure(plain, AB_A).r_bars
+        assert report.r_beats == pytest.approx(measure_structure(plain, AB_A).r_beats)
+        assert measure_structure(score, AB_A).same_label < 0.2
+
+    def test_transpositions_are_undone_as_far_as_the_form_reaches(self):
+        form = Form((Section("A", 2), Section("A", 2, transpose=-3)))
+        score = piece("AA", bars_each=2)
+        moved = score.transposed_bars(form.bar_transpositions)
+        assert without_transpositions(moved, form).pitch.tolist() == score.pitch.tolist()
+        longer = piece("AAA", bars_each=2)
+        assert without_transpositions(longer, form).n_bars == 6
+        assert without_transpositions(score.bars(0, 3), form).n_bars == 3
 
     def test_r_is_that_of_the_maps(self):
         score = piece("ABBA", seed=3)
@@ -115,7 +161,7 @@ class TestMeasureStructure:
         report = measure_structure(piece("A"), Form((Section("A", 8),)))
         assert report.same_label is None
         assert report.different_label is None
-        assert report.sections == (SectionOverlap("A", 0, 8, None, None, None),)
+        assert report.sections == (SectionReport("A", 0, 8, None, None, None, None),)
 
 
 class TestMeasureTemplateStructure:
@@ -124,8 +170,31 @@ class TestMeasureTemplateStructure:
         report = measure_template_structure(score, ssm_from_score(score), bar_beats=score.bar_beats)
         assert report.r_bars is None
         assert report.r_beats == pytest.approx(1)
+        assert report.score == report.r_beats
         assert (report.boundary_f, report.label_f, report.same_label) == (1, 1, 1)
-        assert [s.wanted for s in report.sections] == [None] * 4
+
+    def test_wanted_and_measured_are_the_similarity_of_a_section_with_its_source(self):
+        score = piece("AABA")
+        wanted = ssm_from_score(score)
+        other = piece("ABBA", seed=5)
+        second, _, last = measure_template_structure(
+            other, wanted, bar_beats=score.bar_beats
+        ).sections[1:]
+        beats = np.arange(32)
+        assert second.wanted == pytest.approx(wanted[32 + beats, beats].mean(), abs=1e-6)
+        assert second.measured == pytest.approx(
+            ssm_from_score(other)[32 + beats, beats].mean(), abs=1e-6
+        )
+        assert second.wanted > 0.9 > 0.6 > second.measured
+        assert last.measured > 0.9
+
+    def test_sections_of_the_template_may_be_given(self):
+        score = piece("AABA")
+        spans = [Span("verse", 0, 16), Span("verse", 16, 16)]
+        report = measure_template_structure(
+            score, ssm_from_score(score), bar_beats=score.bar_beats, sections=spans
+        )
+        assert [(s.label, s.source_bar) for s in report.sections] == [("verse", None), ("verse", 0)]
 
     def test_other_notes_in_the_same_form_are_near_and_another_form_is_not(self):
         template = piece("AABA", seed=1)

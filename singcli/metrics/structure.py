@@ -52,7 +52,8 @@ def bar_overlap_map(score: Score) -> Matrix:
     """Return how many of the notes of two bars are the same.
 
     The Jaccard index of the bars' sets of (step in the bar, voice, pitch) of the onsets: notes in
-    both bars over notes in either. Durations and velocities do not count.
+    both bars over notes in either. Durations and velocities do not count. Bars of different length
+    are compared over the beats that both have.
 
     Returns
     -------
@@ -68,9 +69,22 @@ def bar_overlap_map(score: Score) -> Matrix:
     bar = np.searchsorted(bar_steps, score.step, side="right") - 1
     place = score.step - bar_steps[bar]
     pitch = score.pitch.astype(np.int64) - MIN_PITCH
-    _, note = np.unique((place * N_VOICES + score.voice) * N_PITCHES + pitch, return_inverse=True)
-    content = np.zeros((score.n_bars, int(note.max(initial=-1)) + 1), np.float32)
+    notes, note = np.unique(
+        (place * N_VOICES + score.voice) * N_PITCHES + pitch, return_inverse=True
+    )
+    content = np.zeros((score.n_bars, len(notes)), np.float32)
     content[bar, note] = 1.0
+    overlap = np.zeros((score.n_bars, score.n_bars), np.float32)
+    n_steps = np.diff(bar_steps)
+    common = np.minimum.outer(n_steps, n_steps)
+    for length in np.unique(n_steps):
+        overlap_there = _jaccard(content[:, notes < length * N_VOICES * N_PITCHES])
+        np.copyto(overlap, overlap_there, where=common == length)
+    return overlap
+
+
+def _jaccard(content: Matrix) -> Matrix:
+    """Return the Jaccard index of every two rows of zeros and ones; 0 for two empty ones."""
     shared = content @ content.T
     size = content.sum(axis=1)
     either = size[:, None] + size - shared
