@@ -77,6 +77,12 @@ def verdict(what: str, value: float, limit: float, unit: str = "") -> str:
     return f"{word}: {what} {cell_text(value)}{unit}, allowed {cell_text(limit)}{unit}"
 
 
+def floor_verdict(what: str, value: float, limit: float, unit: str = "") -> str:
+    """Return a line that says whether `value` is at least `limit`."""
+    word = "reached" if value >= limit else "MISSED"
+    return f"{word}: {what} {cell_text(value)}{unit}, wanted at least {cell_text(limit)}{unit}"
+
+
 def write_json(path: Path | None, content: dict[str, Any]) -> None:
     """Write the figures of a run, where the user asked for a file."""
     if path is not None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -95,3 +96,22 @@ def test_context_weights_see_the_past_only():
     assert np.triu(weights).max() == 0
     np.testing.assert_allclose(weights.sum(axis=1)[1:], 1, atol=1e-5)
     assert weights[0].sum() == 0
+
+
+def test_context_weights_are_the_sparsemax_of_what_came_before():
+    n_beats = 150
+    ssm = np.random.default_rng(1).random((n_beats, n_beats)).astype(np.float32)
+    weights = context_weights(ssm, temperature=0.1)
+    for beat in range(1, n_beats):
+        wanted = sparsemax((ssm[beat, :beat] / np.float32(0.1))[None])[0]
+        np.testing.assert_allclose(weights[beat, :beat], wanted, atol=1e-6)
+
+
+def test_context_weights_of_a_long_piece_need_hardly_more_memory_than_their_matrix():
+    n_beats = 1500
+    ssm = np.random.default_rng(1).random((n_beats, n_beats), np.float32)
+    tracemalloc.start()
+    size = context_weights(ssm).nbytes
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2 * size

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -49,6 +51,32 @@ def test_the_window_averages_along_the_diagonals(window):
     np.testing.assert_allclose(ssm_from_features(features, window_beats=window), wanted, atol=1e-5)
 
 
+@pytest.mark.parametrize("window", [2, 8, 9, 80])
+@pytest.mark.parametrize("block_rows", [1, 3, 50])
+def test_blocks_of_rows_change_nothing(window, block_rows, monkeypatch):
+    features = np.abs(np.random.default_rng(2).normal(size=(50, 7))).astype(np.float32)
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    features[[4, 20]] = 0
+    whole = ssm_from_features(features, window_beats=window)
+    monkeypatch.setattr("singcli.structure.ssm.BLOCK_ROWS", block_rows)
+    np.testing.assert_array_equal(ssm_from_features(features, window_beats=window), whole)
+
+
+def test_a_long_piece_needs_hardly_more_memory_than_its_matrix():
+    n_beats = 2000
+    features = np.eye(8, dtype=np.float32)[np.arange(n_beats) % 8]
+    for make in (
+        lambda: ssm_from_features(features, window_beats=8),
+        lambda: ssm_from_repeats(n_beats, [Repeat(900, 0, 900, 0.8)], texture=DEFAULT_TEXTURE),
+    ):
+        tracemalloc.start()
+        size = make().nbytes
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert size == 4 * n_beats**2
+        assert peak < 1.3 * size
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_an_ssm_is_symmetric_in_range_and_blind_to_transposition(seed):
     score = random_score(seed)
@@ -89,6 +117,15 @@ def test_repeats_are_stripes_over_the_texture():
     profile = DEFAULT_TEXTURE.lag_profile(40, 4)
     np.testing.assert_allclose(ssm[39, 38], profile[1])
     np.testing.assert_allclose(ssm[30, 13], profile[17])
+
+
+@pytest.mark.parametrize("n_beats", [0, 1, 2])
+def test_the_shortest_pieces_have_a_texture(n_beats):
+    wanted = np.full((n_beats, n_beats), DEFAULT_TEXTURE.lag_profile(2, 4)[1])
+    np.fill_diagonal(wanted, 1)
+    ssm = ssm_from_repeats(n_beats, [], texture=DEFAULT_TEXTURE)
+    assert ssm.dtype == np.float32
+    np.testing.assert_array_equal(ssm, wanted)
 
 
 def test_a_texture_is_found_again_in_matrices_drawn_from_it():

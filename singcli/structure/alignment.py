@@ -15,6 +15,8 @@ NEW = -1
 CONTINUATION_BONUS = 0.15
 NEW_BELOW = 0.2
 CONTEXT_TEMPERATURE = 0.08
+NOT_IN_THE_PAST = -1e4  # a score that never gets a weight
+BLOCK_ROWS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,10 @@ def context_weights(
     Source: SING, section 3.2; differs: a temperature sharpens the rows.
     """
     n_beats = len(ssm)
-    past = np.tril(np.ones((n_beats, n_beats), np.bool_), -1)
-    scores = np.where(past, ssm / temperature, -1e4).astype(np.float32)
-    return np.where(past, sparsemax(scores), 0.0).astype(np.float32) if n_beats else scores
+    weights = np.zeros((n_beats, n_beats), np.float32)
+    for low in range(0, n_beats, BLOCK_ROWS):  # the sort holds several copies of what it is given
+        high = min(low + BLOCK_ROWS, n_beats)
+        past = np.arange(high) < np.arange(low, high)[:, None]
+        scores = np.where(past, ssm[low:high, :high] / temperature, NOT_IN_THE_PAST)
+        np.copyto(weights[low:high, :high], sparsemax(scores.astype(np.float32)), where=past)
+    return weights

@@ -29,6 +29,7 @@ WINDOW_BEATS = 8  # about two bars: phrases match, single chords do not
 LEAD_ONSET_WEIGHT = 0.7
 RHYTHM_WEIGHT = 0.5
 LOUDEST_RHYTHM = 2  # more onsets than this at once count as this many
+BLOCK_ROWS = 64  # averaged at once: 1 MB of a piece of 1,000 bars
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +85,12 @@ def ssm_from_features(features: npt.NDArray[np.float32], *, window_beats: int = 
         Length of the diagonal window, half of it before the beat; cut at the borders.
     """
     similarity: Matrix = features @ features.T
-    if window_beats == 1:
-        return similarity.clip(0.0, 1.0)
-    n_beats = len(similarity)
-    total = np.zeros_like(similarity)
-    for shift in range(-(window_beats // 2), window_beats - window_beats // 2):
-        low, high = max(0, -shift), min(n_beats, n_beats - shift)
-        if low < high:
-            moved = slice(low + shift, high + shift)
-            total[low:high, low:high] += similarity[moved, moved]
-    averaged: Matrix = total / _pair_counts(n_beats, window_beats)
     sounding = np.diagonal(similarity) > 0
-    averaged[~sounding] = 0.0
-    averaged[:, ~sounding] = 0.0
-    return averaged.clip(0.0, 1.0).astype(np.float32)
+    if window_beats > 1:
+        _average_along_diagonals(similarity, window_beats)
+        similarity[~sounding] = 0.0
+        similarity[:, ~sounding] = 0.0
+    return similarity.clip(0.0, 1.0, out=similarity)
 
 
 def ssm_from_score(score: Score, *, window_beats: int = WINDOW_BEATS) -> Matrix:
@@ -135,23 +128,57 @@ def ssm_from_repeats(
     np.ndarray, shape=(n_beats, n_beats), float32 in [0, 1]
         1 on the diagonal.
     """
-    lag = np.abs(np.subtract.outer(np.arange(n_beats), np.arange(n_beats)))
-    ssm = texture.lag_profile(n_beats, beats_per_bar)[lag] if n_beats else np.zeros((0, 0), "f4")
+    ssm = _matrix_from_lags(texture.lag_profile(n_beats, beats_per_bar))
     for repeat in repeats:
         beat = np.arange(repeat.n_beats)
         rows, columns = repeat.start_beat + beat, repeat.source_beat + beat
         ssm[rows, columns] = np.maximum(ssm[rows, columns], repeat.similarity)
         ssm[columns, rows] = ssm[rows, columns]
     np.fill_diagonal(ssm, 1.0)
-    return ssm.astype(np.float32)
+    return ssm
 
 
-def _pair_counts(n_beats: int, window_beats: int) -> Matrix:
-    """Return how many beat pairs each window holds, shape=(n_beats, n_beats)."""
-    beat = np.arange(n_beats)
+def _matrix_from_lags(profile: npt.NDArray[np.float32]) -> Matrix:
+    """Return the symmetric matrix whose entry (i, j) is `profile[abs(i - j)]`."""
+    n_beats = len(profile)
+    if n_beats == 0:
+        return np.zeros((0, 0), np.float32)
+    both_ways = np.concatenate([profile[:0:-1], profile])
+    rows = np.lib.stride_tricks.sliding_window_view(both_ways, n_beats)[::-1]
+    return rows.copy()
+
+
+def _average_along_diagonals(matrix: Matrix, window_beats: int) -> None:
+    """Average a square matrix in place, a block of rows after the other.
+
+    A long piece's matrix is large, so nothing else of its size is held; of the rows already
+    averaged the block keeps those originals that its windows still reach.
+    """
+    n_beats, back = len(matrix), window_beats // 2
+    ahead = window_beats - back - 1
+    originals = matrix[:0]
+    for low in range(0, n_beats, BLOCK_ROWS):
+        high = min(low + BLOCK_ROWS, n_beats)
+        first = low - len(originals)
+        originals = np.concatenate([originals, matrix[low : high + ahead]])
+        total = np.zeros((high - low, n_beats), np.float32)
+        for shift in range(-back, ahead + 1):
+            left, right = max(0, -shift), min(n_beats, n_beats - shift)
+            top, bottom = max(low, left), min(high, right)
+            if top < bottom:
+                rows = slice(top + shift - first, bottom + shift - first)
+                columns = slice(left + shift, right + shift)
+                total[top - low : bottom - low, left:right] += originals[rows, columns]
+        matrix[low:high] = total / _pair_counts(slice(low, high), n_beats, window_beats)
+        originals = originals[max(0, high - back) - first : high - first]
+
+
+def _pair_counts(rows: slice, n_beats: int, window_beats: int) -> Matrix:
+    """Return how many beat pairs each window of these rows holds, shape=(n_rows, n_beats)."""
+    beat = np.arange(n_beats, dtype=np.int32)
     before = np.minimum(beat, window_beats // 2)
     after = np.minimum(n_beats - 1 - beat, window_beats - window_beats // 2 - 1)
-    pairs = np.minimum.outer(before, before) + np.minimum.outer(after, after) + 1
+    pairs = np.minimum.outer(before[rows], before) + np.minimum.outer(after[rows], after) + 1
     return pairs.astype(np.float32)
 
 
