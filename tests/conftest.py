@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
 from singcli.music.key import Key
 from singcli.music.score import ACCOMPANIMENT, LEAD, Score, regular_bars
+
+os.environ["SINGCLI_PRESETS"] = os.devnull + "-no-such-folder"  # not the developer's own presets
 
 
 @pytest.fixture

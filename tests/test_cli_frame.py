@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import os
@@ -21,6 +22,11 @@ from singcli.errors import InputError, PartialFailureError, SingError
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMAND_NAMES = [name.replace("_", "-") for name in COMMANDS]
+SUBCOMMANDS = [
+    [name, part]
+    for name in COMMANDS
+    for part in getattr(importlib.import_module(f"singcli.cli.{name}"), "SUBCOMMANDS", ())
+]
 PLAIN_ENVIRONMENT = {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "100"}
 
 
@@ -137,6 +143,21 @@ def test_help_of_every_command_ends_with_two_examples_or_more(capsys, name, flag
     assert len(commands) * 2 == len(examples.splitlines())
 
 
+@pytest.mark.parametrize("words", SUBCOMMANDS, ids=" ".join)
+def test_help_of_a_subcommand_shows_the_examples_that_call_it(capsys, words):
+    assert main([*words, "--help"]) == 0
+    _, examples = capsys.readouterr().out.split("Examples:\n")
+    commands = [line for line in examples.splitlines() if line.startswith("    singcli ")]
+    assert len(commands) >= 2
+    assert all(line.split()[1:3] == words for line in commands)
+
+
+def test_a_group_without_a_subcommand_shows_its_help(capsys):
+    assert main(["presets"]) == 2
+    shown = capsys.readouterr()
+    assert all(part in shown.out + shown.err for _, part in SUBCOMMANDS)
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_example_is_a_command_that_the_parser_accepts(name):
     module = sys.modules[f"singcli.cli.{name}"]
@@ -146,18 +167,24 @@ def test_every_example_is_a_command_that_the_parser_accepts(name):
             program, command_name, *arguments = shlex.split(part)
             assert program == "singcli"
             command = group.commands[command_name]
+            if hasattr(command, "commands"):  # a group of commands
+                command_name, *arguments = arguments
+                command = command.commands[command_name]
             command.make_context(command_name, arguments, resilient_parsing=True).close()
 
 
-@pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in COMMAND_NAMES)])
-def test_help_imports_nothing_heavy(arguments):
+HELPED = [[], *([name] for name in COMMAND_NAMES), *SUBCOMMANDS]
+
+
+@pytest.mark.parametrize("words", HELPED, ids=" ".join)
+def test_help_imports_nothing_heavy(words):
     script = (
         "import sys; from singcli.cli import main; code = main(sys.argv[1:]);"
         "heavy = {'numpy', 'onnxruntime', 'torch', 'mido', 'symusic', 'rich'};"
         "print(sorted(heavy & set(sys.modules)), code, file=sys.stderr)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, *arguments],
+        [sys.executable, "-c", script, *words, "--help"],
         cwd=ROOT,
         env=os.environ | PLAIN_ENVIRONMENT,
         capture_output=True,

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from singcli.dataset import Entry
-from singcli.metrics.report import StructureReport
+from singcli.metrics.report import SectionReport, StructureReport
 from singcli.model import contract, features
 from singcli.model.contract import NetworkSizes, note_inputs, step_inputs
 from singcli.model.runtime import Runtime
@@ -324,6 +324,7 @@ class TestFormats:
         text = self.section("Recipe")
         assert sorted(keys(tables(text, "key", "meaning")[0])) == sorted(fields(Recipe))
         assert keys(tables(text, "key of `structure`")[0]) == fields(StructureReport)
+        assert keys(tables(text, "key of a section")[0]) == fields(SectionReport)
         (rows,) = tables(self.section("Dataset"), "key of a row")
         assert keys(rows) == fields(Entry)
 

@@ -1,8 +1,10 @@
 """The command line put together: one module per command, one place where errors become messages.
 
 A command module `singcli.cli.NAME` holds a function of the same name, whose signature Typer reads,
-and `EXAMPLES`, (what it does, the command) pairs that its `--help` shows. It imports its worker
-inside the function, so that `--help` pays for Typer alone.
+and `EXAMPLES`, (what it does, the command) pairs that its `--help` shows. A module of a group of
+commands also holds `SUBCOMMANDS`, functions by their names: the function of its own name is then
+there for its docstring, and each subcommand shows those examples that call it. Functions import
+their workers when they run, so that `--help` pays for Typer alone.
 """
 
 from __future__ import annotations
@@ -22,7 +24,14 @@ from singcli import __version__
 from singcli.cli.console import Console, use_colour
 from singcli.errors import SingError
 
-COMMANDS = ("generate", "ssm", "prepare", "train", "export_onnx")  # in the order of `--help`
+COMMANDS = (
+    "generate",
+    "presets",
+    "ssm",
+    "prepare",
+    "train",
+    "export_onnx",
+)  # in the order of `--help`
 EXIT_INTERRUPTED = 130  # 128 + SIGINT
 EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE
 
@@ -99,11 +108,25 @@ def build_app(*, colour: bool) -> typer.Typer:
     )
     app.callback()(_global_options)
     for name in COMMANDS:
-        module = importlib.import_module(f"singcli.cli.{name}")
-        app.command(name.replace("_", "-"), epilog=_epilog(module.EXAMPLES, colour=colour))(
-            getattr(module, name)
-        )
+        _add_command(app, name, colour=colour)
     return app
+
+
+def _add_command(app: typer.Typer, name: str, *, colour: bool) -> None:
+    module = importlib.import_module(f"singcli.cli.{name}")
+    function, called = getattr(module, name), name.replace("_", "-")
+    subcommands: dict[str, Any] | None = getattr(module, "SUBCOMMANDS", None)
+    if subcommands is None:
+        app.command(called, epilog=_epilog(module.EXAMPLES, colour=colour))(function)
+        return
+    group = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+    group.callback()(function)
+    first_examples = []
+    for part, command in subcommands.items():
+        examples = [e for e in module.EXAMPLES if e[1].split()[1:3] == [called, part]]
+        group.command(part, epilog=_epilog(examples, colour=colour))(command)
+        first_examples.append(examples[0])
+    app.add_typer(group, name=called, epilog=_epilog(first_examples, colour=colour))
 
 
 def _epilog(examples: Iterable[tuple[str, str]], *, colour: bool) -> str:
