@@ -32,7 +32,7 @@ FORMAT, VERSION = "singcli-ssm", 1
 SUFFIX = ".npz"
 MAX_BEATS = 6144  # the longest form: 512 bars of 12 quarters; the matrix has 150 MB
 
-SourceKind = Literal["midi", "preset", "form"]
+SourceKind = Literal["midi", "preset", "form", "blend", "audio"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Provenance:
 
     Parameters
     ----------
-    kind : {"midi", "preset", "form"}
+    kind : {"midi", "preset", "form", "blend", "audio"}
     name : str
         File name without folder, or the form's text.
     sha256 : str
