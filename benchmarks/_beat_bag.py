@@ -63,6 +63,7 @@ class BeatBag:
         rng = np.random.default_rng(seed)
         weight = steering_weight(options.steering)
         past = np.zeros((len(plan.ssm), self._features.shape[1]), np.float32)
+        played = np.zeros((len(plan.ssm), len(plan.ssm)), np.float32)
         notes = []
         for beat in range(len(plan.ssm)):
             drawn = rng.choice(allowed, options.candidates)
@@ -70,10 +71,11 @@ class BeatBag:
                 continue  # silent in the template, and so in songs that a model makes of it
             errors = np.zeros(len(drawn))
             if beat > 0:
-                row = wanted_row(plan.ssm, past, beat, window_beats=WINDOW_BEATS)
-                errors = row_errors(self._features[drawn], past[:beat], row)
+                row = wanted_row(plan.ssm, played, beat, window_beats=WINDOW_BEATS)
+                errors = row_errors(self._features[drawn] @ past[:beat].T, row)
             kept = drawn[choose_candidate(errors, weight, rng.random())]
             past[beat] = self._features[kept]
+            played[beat, :beat] = past[:beat] @ past[beat]
             moved = self._notes[kept].copy()
             moved[0] += beat * STEPS_PER_BEAT
             notes.append(moved)

@@ -50,13 +50,13 @@ class SemiCrf:
         songs = [s for s in songs if max(span.n_bars for span in s.sections) <= LONGEST]
         lines = [line_features(song.bars) for song in songs]
         stretches = [stretch_features(song.bars) for song in songs]
-        lengths = length_features()
-        self.names = [*lines[0], *stretches[0], *lengths]
+        kinds = length_features()
+        self.names = [*lines[0], *stretches[0], *kinds]
         self._n_bars = np.array([song.bars.n_bars for song in songs])
         longest = int(self._n_bars.max())
         self._lines = _filled([np.stack(list(f.values()), -1) for f in lines], longest)
         self._stretches = _filled([np.stack(list(f.values()), -1) for f in stretches], longest)
-        self._lengths = np.stack(list(lengths.values()), -1)
+        self._lengths = np.stack(list(kinds.values()), -1)
         n, start = np.arange(LONGEST + 1), np.arange(longest)[:, None]
         self._inside = (n >= 1) & (start + n <= self._n_bars[:, None, None])
         self._known = np.zeros(self._inside.shape)
@@ -82,8 +82,8 @@ class SemiCrf:
     def _scores(self, weights: Vector) -> Vector:
         n_lines, n_stretches = self._lines.shape[-1], self._stretches.shape[-1]
         lines, stretches, lengths = np.split(weights, [n_lines, n_lines + n_stretches])
-        scores = self._stretches @ stretches.astype(np.float32)
-        scores = scores + (self._lines @ lines)[..., None] + self._lengths @ lengths
+        scores: Vector = (self._lines @ lines)[..., None] + self._lengths @ lengths
+        scores = scores + self._stretches @ stretches.astype(np.float32)
         return np.where(self._inside, scores, NEVER)
 
     def _marginals(self, scores: Vector) -> tuple[Vector, Vector]:
@@ -102,8 +102,8 @@ class SemiCrf:
             live = start < self._n_bars
             backward[live, start] = value[live]
         total = backward[:, 0]
-        stop = np.arange(longest)[:, None] + np.arange(LONGEST + 1)
-        log_probability = forward[:, :longest, None] + scores + backward[:, stop]
+        stops = np.arange(longest)[:, None] + np.arange(LONGEST + 1)
+        log_probability = forward[:, :longest, None] + scores + backward[:, stops]
         probability = np.exp(np.minimum(log_probability - total[:, None, None], 0.0))
         return total, np.where(self._inside, probability, 0.0)
 

@@ -13,17 +13,16 @@ With --fit, training songs are performed instead (live, the last instrument), an
 from __future__ import annotations
 
 import argparse
-import importlib.util
-import io
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from _machine import Row, machine_line, markdown_table, run, write_json
+from _recordings import Instrument, instruments, render
 
 from singcli.audio import (
     SAMPLE_RATE,
@@ -34,7 +33,6 @@ from singcli.audio import (
 from singcli.dataset import Dataset, Song
 from singcli.errors import InputError
 from singcli.metrics.structure import structure_correlation
-from singcli.music.score import STEPS_PER_BEAT
 from singcli.structure.bar_tracking import BEAT, BETWEEN, DOWNBEAT, MIDDLE, pulse_evidence
 from singcli.structure.segmentation import sections_from_ssm
 from singcli.structure.spectrum import (
@@ -47,127 +45,12 @@ from singcli.structure.spectrum import (
 from singcli.structure.ssm import WINDOW_BEATS, ssm_from_features, ssm_from_score
 from singcli.structure.ssm_file import Structure
 
-LEAD_IN_S = 0.7
-TEMPO_DRIFT, ONSET_SPREAD_S = 0.02, 0.008
-DRIFT_BEATS = 8
-REVERB_S, REVERB_LEVEL, NOISE_LEVEL = 0.6, 0.35, 0.1
-PARTIALS, DECAY_S, RELEASE_S = 5, 0.9, 0.05
 SAME_BEAT_S = 0.07  # mir_eval's window
 SAME_TEMPO = 0.04
+SAME_BAR = 1.05  # one bar, and a little for beats that are not heard exactly
 BASELINE_BARS = 8
 
 Array = npt.NDArray[np.float64]
-Samples = npt.NDArray[np.float32]
-
-
-class Performance(NamedTuple):
-    """Notes in seconds, and when the beats fall."""
-
-    onset_s: Array
-    end_s: Array
-    pitch: npt.NDArray[np.int64]
-    velocity: npt.NDArray[np.int64]
-    beat_s: Array
-
-
-Instrument = Callable[[Performance], Samples]
-
-
-def perform(song: Song, *, live: bool, seed: int) -> Performance:
-    """Return the song as played: even, or with drifting tempo and straying onsets."""
-    score, rng = song.score, np.random.default_rng(seed)
-    drift = np.convolve(
-        rng.normal(0, 1, score.n_beats + DRIFT_BEATS - 1), np.ones(DRIFT_BEATS), "valid"
-    )
-    length = 60 / score.tempo_bpm * (1 + live * TEMPO_DRIFT * drift / np.sqrt(DRIFT_BEATS))
-    beat_s = LEAD_IN_S + np.r_[0.0, np.cumsum(length)]
-    beat = np.arange(score.n_beats + 1)
-    onset, end = (
-        np.interp(step / STEPS_PER_BEAT, beat, beat_s)
-        for step in (score.step, score.step + score.duration)
-    )
-    onset = np.maximum(onset + live * rng.normal(0, ONSET_SPREAD_S, score.n_notes), 0.0)
-    return Performance(
-        onset,
-        np.maximum(end, onset + RELEASE_S),
-        score.pitch.astype(np.int64),
-        score.velocity.astype(np.int64),
-        beat_s[:-1],
-    )
-
-
-def play_partials(performance: Performance) -> Samples:
-    """Play each note as a sum of decaying partials."""
-    sound = np.zeros(int((performance.end_s.max() + 1) * SAMPLE_RATE) + 1, np.float32)
-    for onset, end, pitch, velocity in zip(*performance[:4], strict=True):
-        start, n = int(onset * SAMPLE_RATE), int((end - onset + RELEASE_S) * SAMPLE_RATE)
-        second = np.arange(n, dtype=np.float32) / np.float32(SAMPLE_RATE)
-        hertz = 440.0 * 2 ** ((pitch - 69) / 12)
-        wave = np.zeros(n, np.float32)
-        for partial in range(1, PARTIALS + 1):
-            if partial * hertz < SAMPLE_RATE / 2:
-                angle = np.float32(2 * np.pi * partial * hertz) * second
-                wave += np.sin(angle) * np.exp(-second * partial / DECAY_S) / partial
-        fade = np.clip((n - np.arange(n)) / (RELEASE_S * SAMPLE_RATE), 0, 1)
-        sound[start : start + n] += (wave * fade * (velocity / 127))[: len(sound) - start]
-    return sound
-
-
-def play_piano(performance: Performance) -> Samples:
-    """Play the notes with the sampled piano of pretty_midi's sound font."""
-    import librosa
-    import pretty_midi
-    import soundfile
-    from midirenderer import render_wave_from
-
-    font = Path(pretty_midi.__file__).with_name("TimGM6mb.sf2").read_bytes()
-    music = pretty_midi.PrettyMIDI(resolution=960, initial_tempo=60)
-    part = pretty_midi.Instrument(0)
-    part.notes = [
-        pretty_midi.Note(int(velocity), int(pitch), float(onset), float(end))
-        for onset, end, pitch, velocity in zip(*performance[:4], strict=True)
-    ]
-    music.instruments.append(part)
-    midi = io.BytesIO()
-    music.write(midi)
-    stereo, rate = soundfile.read(io.BytesIO(bytes(render_wave_from(font, midi.getvalue()))))
-    samples: Samples = librosa.resample(
-        stereo.mean(axis=1).astype(np.float32), orig_sr=rate, target_sr=SAMPLE_RATE
-    )
-    return samples
-
-
-def in_a_room(sound: Samples, seed: int) -> Samples:
-    """Add reverberation and noise."""
-    rng = np.random.default_rng(seed)
-    n = int(REVERB_S * SAMPLE_RATE)
-    echo = rng.normal(0, 1, n) * np.exp(-4 * np.arange(n) / n)
-    size = len(sound) + n
-    wet = np.fft.irfft(
-        np.fft.rfft(sound, size) * np.fft.rfft(echo / np.linalg.norm(echo), size), size
-    )[: len(sound)]
-    heard = sound + REVERB_LEVEL * wet
-    noisy: Samples = (heard + rng.normal(0, NOISE_LEVEL * heard.std(), len(heard))).astype(
-        np.float32
-    )
-    return noisy
-
-
-def instruments() -> dict[str, Instrument]:
-    """Return the instruments that can be played here; the last one is the most lifelike."""
-    found: dict[str, Instrument] = {"partials": play_partials}
-    if importlib.util.find_spec("midirenderer"):
-        found["sampled piano"] = play_piano
-    return found
-
-
-def render(song: Song, instrument: Instrument, *, live: bool) -> tuple[Samples, Array]:
-    """Return the sound of a song and when its beats fall."""
-    seed = int.from_bytes(song.id.encode()[-4:], "big")
-    performance = perform(song, live=live, seed=seed)
-    sound = instrument(performance)
-    sound = in_a_room(sound, seed) if live else sound
-    return sound / np.float32(np.abs(sound).max()), performance.beat_s
 
 
 def measure(song: Song, instrument: Instrument, *, live: bool) -> dict[str, float]:
@@ -186,14 +69,18 @@ def measure(song: Song, instrument: Instrument, *, live: bool) -> dict[str, floa
     tempo = structure.tempo_bpm / song.score.tempo_bpm
     key = song.score.key
     return {
-        "beats": _f_measure(beat_s, structure.beat_s, SAME_BEAT_S),
-        "downbeats": _f_measure(
+        "beats (F)": _f_measure(beat_s, structure.beat_s, SAME_BEAT_S),
+        "downbeats (F)": _f_measure(
             beat_s[bars[:-1]], structure.beat_s[structure.bar_beats[:-1]], SAME_BEAT_S
         ),
-        "tempo": float(abs(tempo - 1) < SAME_TEMPO),
-        "double": float(abs(tempo / 2 - 1) < SAME_TEMPO or abs(tempo * 2 - 1) < SAME_TEMPO),
-        "key": float(key is not None and structure.key == key),
-        "r, true beats": structure_correlation(notes, ssm_from_spectrum(spectrum, beat_s)),
+        "right tempo": float(abs(tempo - 1) < SAME_TEMPO),
+        "half or double tempo": float(
+            abs(tempo / 2 - 1) < SAME_TEMPO or abs(tempo * 2 - 1) < SAME_TEMPO
+        ),
+        "right key": float(key is not None and structure.key == key),
+        "r of matrices, true beats": structure_correlation(
+            notes, ssm_from_spectrum(spectrum, beat_s)
+        ),
         **_matched(notes, beat_s, structure),
         **_boundaries(song, structure, beat_s, notes),
         "CPU s a minute": seconds / (len(sound) / SAMPLE_RATE / 60),
@@ -203,6 +90,8 @@ def measure(song: Song, instrument: Instrument, *, live: bool) -> dict[str, floa
 def _f_measure(reference: Array, estimated: Array, window: float) -> float:
     import mir_eval
 
+    if len(reference) == 0 or len(estimated) == 0:
+        return 0.0
     return float(mir_eval.beat.f_measure(reference, estimated, f_measure_threshold=window))
 
 
@@ -216,33 +105,34 @@ def _matched(
     of_notes, of_sound = notes[np.ix_(true, true)], structure.ssm[np.ix_(heard, heard)]
     far = np.subtract.outer(true, true) >= WINDOW_BEATS
     return {
-        "r": structure_correlation(of_notes, of_sound),
-        "error": float(np.sqrt(np.mean((of_notes[far] - of_sound[far]) ** 2))),
-        "median of notes": float(np.median(of_notes[far])),
-        "median heard": float(np.median(of_sound[far])),
-        "0.98 of notes": float(np.quantile(of_notes[far], 0.98)),
-        "0.98 heard": float(np.quantile(of_sound[far], 0.98)),
+        "r of matrices": structure_correlation(of_notes, of_sound),
+        "RMS error of matrices": float(np.sqrt(np.mean((of_notes[far] - of_sound[far]) ** 2))),
+        "median of matrix, notes": float(np.median(of_notes[far])),
+        "median of matrix, heard": float(np.median(of_sound[far])),
+        "98 % of matrix, notes": float(np.quantile(of_notes[far], 0.98)),
+        "98 % of matrix, heard": float(np.quantile(of_sound[far], 0.98)),
     }
 
 
 def _boundaries(
     song: Song, structure: Structure, beat_s: Array, notes: npt.NDArray[np.float32]
 ) -> dict[str, float]:
-    """Return how well boundaries fit the human ones, within a bar."""
-    score = song.score
-    bar_s = beat_s[score.bar_beats[:-1]]
-    labelled = bar_s[[span.start_bar for span in song.sections if span.start_bar]]
-    heard_bar_s = structure.beat_s[structure.bar_beats[:-1]]
+    """Return how well boundaries fit the human ones, within a bar, in true bars."""
+    bar_lines = song.score.bar_beats
+    bars = np.arange(BASELINE_BARS, song.score.n_bars, BASELINE_BARS, dtype=np.float64)
+    heard_s = structure.beat_s[structure.bar_beats[:-1]]
+    heard = np.interp(heard_s, beat_s[bar_lines[:-1]], np.arange(song.score.n_bars))
+    of_notes = sections_from_ssm(notes, bar_lines)[1:]
     found = {
-        "sections heard": heard_bar_s[[span.start_bar for span in structure.sections[1:]]],
-        "sections of notes": bar_s[
-            [span.start_bar for span in sections_from_ssm(notes, score.bar_beats)[1:]]
+        "boundaries within a bar (F), heard": heard[
+            [span.start_bar for span in structure.sections[1:]]
         ],
-        "every 8 heard bars": heard_bar_s[BASELINE_BARS::BASELINE_BARS],
-        "every 8 bars": bar_s[BASELINE_BARS::BASELINE_BARS],
+        "the same, from the notes": np.array([float(span.start_bar) for span in of_notes]),
+        "the same, every 8 heard bars": heard[BASELINE_BARS::BASELINE_BARS],
+        "the same, every 8 true bars": bars,
     }
-    window = float(np.median(np.diff(bar_s))) * 1.01
-    return {name: _f_measure(labelled, times, window) for name, times in found.items()}
+    labelled = np.array([float(span.start_bar) for span in song.sections if span.start_bar])
+    return {name: _f_measure(labelled, places, SAME_BAR) for name, places in found.items()}
 
 
 def chosen_songs(data: Path, split: str, n_songs: int) -> list[Song]:

@@ -1,9 +1,11 @@
 """Fit the weights of the segmentation on songs with known sections; print them as TOML.
 
-The songs: POP909's training songs with human labels, and as much weight on songs that were generated
-in the practice forms (random, none of them a preset). Three fits follow one another: which stretches
-are sections (maximum likelihood), which pairs of sections share a label (logistic regression), and
-which of the candidate descriptions is best (highest expected F of boundaries and labels).
+POP909's human labels are phrases: the level `phrases` is fitted on its training songs as they are.
+For the level `sections` short neighbours of one label are joined in pairs, and songs generated in
+the practice forms (random, none of them a preset) have as much weight; for matrices without notes,
+those drawn from these forms as well. Three fits follow one another: which stretches are sections
+(maximum likelihood), which pairs of sections share a label (logistic regression), and which of the
+candidate descriptions is best (highest expected F of boundaries and labels).
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ from singcli.dataset import Dataset, Song
 from singcli.metrics.structure import boundary_scores, label_scores
 from singcli.music.score import Score
 from singcli.preparation.scores import score_from_midi
+from singcli.preset_library import read_preset
 from singcli.structure.bar_features import bar_features_from_score, bar_features_from_ssm
+from singcli.structure.form import ssm_from_form
 from singcli.structure.section import Span
 from singcli.structure.section_labels import PairTables
 from singcli.structure.segmentation import describe_cuts
@@ -35,6 +39,7 @@ from singcli.structure.ssm import ssm_from_score
 Vector = npt.NDArray[np.float64]
 Loss = Callable[[Vector], tuple[float, Vector]]
 
+SHORT_BARS = 5  # two neighbours of one label, each at most so long, are phrases of one section
 RIDGE = {"stretches": 0.005, "labels": 1e-4, "choice": 0.001}  # in units of features' spread
 STEPS = 120
 
@@ -61,6 +66,19 @@ def human_sections(song: Song) -> list[Span]:
     return spans
 
 
+def joined_pairs(spans: Sequence[Span]) -> list[Span]:
+    """Join short neighbours of one label in pairs, from the first on: A4 A4 A4 B8 -> A8 A4 B8."""
+    joined: list[Span] = []
+    for index, span in enumerate(spans):
+        last = joined[-1] if joined else None
+        same = last is not None and last.label == span.label and last.n_bars <= SHORT_BARS
+        if last is not None and same and span.n_bars <= SHORT_BARS and spans[index - 1] == last:
+            joined[-1] = Span(span.label, last.start_bar, last.n_bars + span.n_bars)
+        else:
+            joined.append(span)
+    return joined
+
+
 def practice_songs(folder: Path) -> list[tuple[Score, list[Span]]]:
     """Read generated songs and the sections that they were made from."""
     songs = []
@@ -70,6 +88,15 @@ def practice_songs(folder: Path) -> list[tuple[Score, list[Span]]]:
         spans = [Span(row["label"], row["start_bar"], row["n_bars"]) for row in rows]
         songs.append((score_from_midi(path, whole=True), spans))
     return songs
+
+
+def drawn_forms(folder: Path) -> list[LabelledSong]:
+    """Return the matrices that the practice forms ask for."""
+    forms = [read_preset(str(path)) for path in sorted(folder.glob("*.toml"))]
+    return [
+        LabelledSong(bar_features_from_ssm(ssm_from_form(form), form.bar_beats), form.section_bars)
+        for form in forms
+    ]
 
 
 def labelled(songs: Sequence[tuple[Score, list[Span]]], source: str) -> list[LabelledSong]:
@@ -84,14 +111,7 @@ def labelled(songs: Sequence[tuple[Score, list[Span]]], source: str) -> list[Lab
 
 def fit(groups: Sequence[Sequence[LabelledSong]]) -> SegmentationWeights:
     """Fit all weights; every group of songs counts the same."""
-    fields = [SemiCrf(group) for group in groups]
-    stretches = minimised(
-        lambda weights: summed([field.loss(weights) for field in fields]),
-        fields[0].names,
-        RIDGE["stretches"],
-        np.mean([field.spread() for field in fields], axis=0),
-    )
-    del fields
+    stretches = fit_stretches([SemiCrf(group) for group in groups])
     names, tables = pair_tables(groups)
     labels = minimised(
         lambda weights: summed([logistic_loss(table, weights) for table in tables]),
@@ -99,8 +119,7 @@ def fit(groups: Sequence[Sequence[LabelledSong]]) -> SegmentationWeights:
         RIDGE["labels"],
         np.ones(len(names)),
     )
-    weights = SegmentationWeights(stretches, labels, {})
-    names, candidates = candidate_tables(groups, weights)
+    names, candidates = candidate_tables(groups, SegmentationWeights(stretches, labels, {}))
     spread = np.concatenate([t.features for group in candidates for t in group]).std(axis=0) + 1e-6
     choice = minimised(
         lambda weights: summed([expected_loss(group, weights) for group in candidates]),
@@ -109,6 +128,16 @@ def fit(groups: Sequence[Sequence[LabelledSong]]) -> SegmentationWeights:
         spread,
     )
     return SegmentationWeights(stretches, labels, choice)
+
+
+def fit_stretches(fields: Sequence[SemiCrf]) -> dict[str, float]:
+    """Fit what makes a stretch of bars a section."""
+    return minimised(
+        lambda weights: summed([field.loss(weights) for field in fields]),
+        fields[0].names,
+        RIDGE["stretches"],
+        np.mean([field.spread() for field in fields], axis=0),
+    )
 
 
 def pair_tables(groups: Sequence[Sequence[LabelledSong]]) -> tuple[list[str], list[Table]]:
@@ -211,12 +240,12 @@ def minimised(loss: Loss, names: Sequence[str], ridge: float, spread: Vector) ->
 
 
 def toml_from_weights(weights: Mapping[str, SegmentationWeights]) -> str:
-    """Return the tables of `segmentation_weights.toml`."""
+    """Return the text of `segmentation_weights.toml`."""
     lines = ["# Written by benchmarks/fit_segmentation.py; see singcli/structure/segmentation.py."]
-    for source, fitted in weights.items():
+    for name, fitted in weights.items():
         for table in ("stretches", "labels", "choice"):
-            lines += ["", f"[{source}.{table}]"]
-            lines += [f'"{name}" = {value}' for name, value in getattr(fitted, table).items()]
+            lines += ["", f"[{name}.{table}]"]
+            lines += [f'"{key}" = {value}' for key, value in getattr(fitted, table).items()]
     return "\n".join(lines) + "\n"
 
 
@@ -225,7 +254,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__,
         epilog="Example: python benchmarks/fit_segmentation.py --data DATA --songs practice "
-        "--make 240 --out singcli/structure/segmentation_weights.toml",
+        "--make 260 --out singcli/structure/segmentation_weights.toml",
     )
     parser.add_argument("--data", type=Path, required=True, help="POP909, as prepare wrote it")
     parser.add_argument("--songs", type=Path, required=True, help="folder of the practice songs")
@@ -242,10 +271,13 @@ def main() -> None:
     practice = practice_songs(arguments.songs)
     print(machine_line("numpy", "scipy"))
     print(f"{len(human)} songs with human labels, {len(practice)} generated ones", flush=True)
-    weights = {
-        source: fit([labelled(songs, source) for songs in (human, practice)])
-        for source in ("notes", "ssm")
-    }
+    weights = {}
+    for source in ("notes", "ssm"):
+        phrases, forms = labelled(human, source), labelled(practice, source)
+        sections = [LabelledSong(song.bars, joined_pairs(song.sections)) for song in phrases]
+        drawn = [drawn_forms(arguments.songs)] if source == "ssm" else []
+        weights[f"{source}.sections"] = fit([sections, forms, *drawn])
+        weights[f"{source}.phrases"] = fit([phrases])
     text = toml_from_weights(weights)
     if arguments.out is None:
         print(text)

@@ -160,7 +160,7 @@ def plain_repeat_map(ssm: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def stages_of(method: str, score: Score) -> dict[str, Callable[[], object]]:
     """Return what is timed: the target's work first, then what comes after it."""
     from singcli.structure.alignment import repeat_map_from_ssm
-    from singcli.structure.segmentation import sections_from_ssm
+    from singcli.structure.segmentation import sections_from_score
     from singcli.structure.ssm import ssm_from_score
 
     if method == PRODUCT:
@@ -169,7 +169,7 @@ def stages_of(method: str, score: Score) -> dict[str, Callable[[], object]]:
         return {"map": lambda: plain_repeat_map(plain_ssm(score))}
     return {
         "map": lambda: repeat_map_from_ssm(ssm_from_score(score)),
-        "sections": lambda: sections_from_ssm(ssm_from_score(score), score.bar_beats),
+        "sections": lambda: sections_from_score(score),
     }
 
 

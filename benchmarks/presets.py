@@ -43,8 +43,7 @@ from singcli.preparation.scores import score_from_midi
 from singcli.recipe import read_recipe
 from singcli.structure.form import Form, ssm_from_form
 from singcli.structure.section import Span
-from singcli.structure.segmentation import sections_from_ssm
-from singcli.structure.ssm import ssm_from_score
+from singcli.structure.segmentation import sections_from_score, sections_from_ssm
 
 FIGURES = ("r_bars", "same_label", "different_label", "boundary_f", "label_f")
 HEADER = ["songs", "n", "r", "same label", "different label", "boundary F", "label F", "dial error"]
@@ -117,7 +116,7 @@ def scores_of_regular_cut(form: Form) -> list[float]:
 def scores_of_song(song: Song) -> list[float]:
     """Return what the analyser finds in a real song, beside its human labels."""
     human = [Span(s.label, s.start_bar, s.n_bars) for s in song.sections]
-    found = sections_from_ssm(ssm_from_score(song.score), song.score.bar_beats)
+    found = sections_from_score(song.score)
     return analyser_scores(found, human, song.score.n_bars)
 
 

@@ -1,8 +1,9 @@
-"""The structure of a MIDI file, a preset, a form string or an SSM file: the worker behind `ssm`.
+"""The structure of music, a preset, a form string or an SSM file: the worker behind `ssm`.
 
 What a source is, in this order:
 
-1. by its suffix: `.mid`, `.midi`, `.kar` a MIDI file, `.toml` a preset, `.npz` an SSM file;
+1. by its suffix: `.mid`, `.midi`, `.kar` a MIDI file, `.wav`, `.mp3`, `.flac`, `.ogg` a recording,
+   `.toml` a preset, `.npz` an SSM file;
 2. the name of a bundled preset (a file of that name is meant by `./name`);
 3. any other existing file: a MIDI file if it begins like one;
 4. a form string.
@@ -16,14 +17,16 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from singcli.audio import AUDIO_SUFFIXES, structure_from_audio
 from singcli.dataset import SectionSpan
 from singcli.errors import InputError, nearest_names
-from singcli.files import validate_new_file
+from singcli.files import validate_new_file, write_text
+from singcli.music.score import Score
 from singcli.music.voice_files import read_voice_rules
 from singcli.preparation.limits import Limits
 from singcli.preparation.scores import DEFAULT_RULES, Beats, prepared_score
@@ -33,13 +36,30 @@ from singcli.structure.alignment import RepeatMap, repeat_map_from_ssm
 from singcli.structure.bar_copies import BarCopy, bar_copies
 from singcli.structure.form import Form, ssm_from_form
 from singcli.structure.form_string import form_from_string
-from singcli.structure.preset import form_from_toml, write_preset
+from singcli.structure.found_form import FoundSection
+from singcli.structure.outline import (
+    Outline,
+    form_from_outline,
+    outline_from_score,
+    outline_from_ssm,
+    sections_of_form,
+)
+from singcli.structure.preset import form_from_toml
+from singcli.structure.preset_text import text_from_form
 from singcli.structure.section import Span
-from singcli.structure.segmentation import form_from_sections, sections_from_ssm
+from singcli.structure.segmentation import sections_from_score
 from singcli.structure.ssm import WINDOW_BEATS, ssm_from_score
 from singcli.structure.ssm_file import MAX_BEATS, Provenance, Structure, read_ssm, write_ssm
 from singcli.structure.texture import DEFAULT_TEXTURE
 from singcli.toml_tables import read_toml
+
+
+class Piece(NamedTuple):
+    """What is known of a source: its form if it is one, its notes if it has some."""
+
+    structure: Structure
+    form: Form | None = None
+    score: Score | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +67,7 @@ class Analysis:
     """What `analyse` found and wrote."""
 
     structure: Structure
+    sections: tuple[FoundSection, ...]
     copies: tuple[BarCopy, ...]
     written: tuple[Path, ...]
 
@@ -101,24 +122,29 @@ def analyse(
         raise InputError(f"{preset}: a preset ends in .toml")
     _validate_outputs(outputs, source, overwrite=overwrite)
 
-    structure, form = structure_from_source(source, beats=beats, rules=rules)
+    structure, form, score = structure_from_source(source, beats=beats, rules=rules)
     repeats = repeat_map_from_ssm(structure.ssm)
-    if preset is not None:
-        form = form or _form_from_structure(structure, name=preset.stem)
+    if form is None:
+        outline = _outline(structure, score)
+        sections = outline.sections
+        if preset is not None:
+            form = form_from_outline(outline, structure, name=preset.stem)
+    else:
+        sections = sections_of_form(form)
     if npz in outputs:
         write_ssm(structure, npz)
     if png:
         _write_picture(picture[0], structure, repeats if repeat_map else None)
     if preset is not None and form is not None:
-        write_preset(form, preset)
+        write_text(preset, text_from_form(form))
     copies = bar_copies(repeats, structure.bar_beats)
-    return Analysis(structure, tuple(copies), tuple(outputs))
+    return Analysis(structure, sections, tuple(copies), tuple(outputs))
 
 
 def structure_from_source(
     source: str, *, beats: Beats = "file", rules: str = DEFAULT_RULES
-) -> tuple[Structure, Form | None]:
-    """Return the structure of a source, and its form if it is a preset or a form string.
+) -> Piece:
+    """Return the structure of a source, its form if it is a preset or a form string, its notes.
 
     Raises
     ------
@@ -127,20 +153,25 @@ def structure_from_source(
     """
     suffix = Path(source).suffix.lower()
     if suffix in MIDI_SUFFIXES:
-        return structure_from_midi(Path(source), beats=beats, rules=rules), None
+        return _piece_from_midi(Path(source), beats=beats, rules=rules)
+    if suffix in AUDIO_SUFFIXES:
+        return Piece(structure_from_audio(Path(source)))
     if suffix == ".npz":
-        return read_ssm(Path(source)), None
+        return Piece(read_ssm(Path(source)))
     if suffix == ".toml" or source in preset_names():
         path = preset_path(source)
         content = read_toml(path)
         form = form_from_toml(content, source=str(path), name=path.stem)
-        return structure_from_form(form, "preset", name=path.name, content=content), form
+        return Piece(structure_from_form(form, "preset", name=path.name, content=content), form)
     if os.path.lexists(source):
         if _begins_like_midi(Path(source)):
-            return structure_from_midi(Path(source), beats=beats, rules=rules), None
-        raise InputError(f"{source}: not a MIDI file, a preset (.toml) or an SSM file (.npz)")
+            return _piece_from_midi(Path(source), beats=beats, rules=rules)
+        raise InputError(
+            f"{source}: not a MIDI file, a recording ({', '.join(sorted(AUDIO_SUFFIXES))}), "
+            "a preset (.toml) or an SSM file (.npz)"
+        )
     form = _form_from_text(source)
-    return structure_from_form(form, "form", name=source, content=source.encode()), form
+    return Piece(structure_from_form(form, "form", name=source, content=source.encode()), form)
 
 
 def structure_from_form(form: Form, kind: Any, *, name: str, content: bytes) -> Structure:
@@ -159,7 +190,7 @@ def structure_from_form(form: Form, kind: Any, *, name: str, content: bytes) -> 
     return Structure(
         ssm=ssm_from_form(form),
         bar_beats=form.bar_beats,
-        beat_s=_beat_times(form.n_beats, form.tempo_bpm),
+        beat_s=form.beat_s,
         sections=tuple(form.section_bars),
         tempo_bpm=form.tempo_bpm,
         meter=form.meter,
@@ -174,13 +205,17 @@ def structure_from_midi(
     """Return the structure of a MIDI file, without its notes.
 
     Sections are those of the annotation beside the file where `beats` is "annotation" and there
-    are some; else they are found (`sections_from_ssm`).
+    are some; else they are found (`sections_from_score`).
 
     Raises
     ------
     InputError
         As `score_from_midi`, and if the piece has more than `MAX_BEATS` beats.
     """
+    return _piece_from_midi(path, beats=beats, rules=rules).structure
+
+
+def _piece_from_midi(path: Path, *, beats: Beats, rules: str) -> Piece:
     limits = Limits()
     voice_rules = read_voice_rules(rules)
     source = Source(path.stem, str(path), path.absolute(), None, path.absolute())
@@ -194,7 +229,6 @@ def structure_from_midi(
     score = prepared.score
     if score.n_beats > MAX_BEATS:
         raise InputError(f"{path}: {score.n_beats} beats, allowed {MAX_BEATS}")
-    ssm = ssm_from_score(score)
     given = _without_gaps(prepared.sections, score.n_bars)
     settings = {
         "features": "chroma of both voices, lead onsets, rhythm",
@@ -203,16 +237,17 @@ def structure_from_midi(
         "rules": rules if not is_preset_path(rules) else Path(rules).name,
         "sections": "annotated" if given else "found",
     }
-    return Structure(
-        ssm=ssm,
+    structure = Structure(
+        ssm=ssm_from_score(score),
         bar_beats=score.bar_beats,
         beat_s=_beat_times(score.n_beats, score.tempo_bpm),
-        sections=tuple(given or sections_from_ssm(ssm, score.bar_beats)),
+        sections=tuple(given or sections_from_score(score)),
         tempo_bpm=score.tempo_bpm,
         meter=prepared.meter,
         key=score.key,
         provenance=Provenance("midi", path.name, _sha256(content), licence or "", settings),
     )
+    return Piece(structure, score=score)
 
 
 def _begins_like_midi(path: Path) -> bool:
@@ -239,20 +274,17 @@ def _form_from_text(text: str) -> Form:
         ) from error
 
 
-def _form_from_structure(structure: Structure, *, name: str) -> Form:
-    return form_from_sections(
-        structure.ssm,
-        structure.bar_beats,
-        structure.sections,
-        tempo_bpm=structure.tempo_bpm,
-        meter=structure.meter,
-        key=structure.key,
-        name=name,
-    )
+def _outline(structure: Structure, score: Score | None) -> Outline:
+    if score is None:
+        return outline_from_ssm(structure.ssm, structure.bar_beats, structure.sections)
+    return outline_from_score(score, structure.sections)
 
 
 def _without_gaps(sections: tuple[SectionSpan, ...], n_bars: int) -> list[Span]:
-    """Return annotated sections with the bars between and around them as sections of their own."""
+    """Return annotated sections with the bars between and around them as sections of their own.
+
+    Upper case is with the tune, as POP909 writes it: "b" (a bridge) is not the music of "B".
+    """
     if not sections:
         return []
     spans: list[Span] = []
@@ -262,7 +294,8 @@ def _without_gaps(sections: tuple[SectionSpan, ...], n_bars: int) -> list[Span]:
             gaps += 1  # what nobody labelled is not the same music: every gap is of its own kind
             spans.append(Span(f"unlabelled-{gaps}", bar, section.start_bar - bar))
         if section.n_bars:
-            spans.append(Span(section.label, section.start_bar, section.n_bars))
+            label = section.label.upper() if section.melodic else section.label
+            spans.append(Span(label, section.start_bar, section.n_bars))
         bar = section.start_bar + section.n_bars
     return spans
 
@@ -293,7 +326,7 @@ def _write_picture(path: Path, structure: Structure, repeats: RepeatMap | None) 
 
 def _stem(source: str) -> str:
     """Return a file name without suffix for what is found in a source."""
-    if Path(source).suffix.lower() in {".toml", ".npz", *MIDI_SUFFIXES}:
+    if Path(source).suffix.lower() in {".toml", ".npz", *MIDI_SUFFIXES, *AUDIO_SUFFIXES}:
         return Path(source).stem
     return re.sub(r"[^A-Za-z0-9._-]+", "-", source.replace("'", "_")).strip("-.")[:64] or "form"
 

@@ -29,7 +29,7 @@ from singcli.structure.texture import Texture
 
 DEFAULT_TEMPERATURE = 0.97  # at 1 too many notes leave the key (docs/results.md)
 FORM_STRICTNESS, TEMPLATE_STRICTNESS = 0.8, 0.5
-FORM_CANDIDATES, TEMPLATE_CANDIDATES = 1, 6  # what pays for either (docs/results.md)
+FORM_CANDIDATES, TEMPLATE_CANDIDATES = 1, 3  # what pays for either (docs/results.md)
 LEAD_IN_BARS = 4  # songs of the training data have an intro of about this length
 
 
@@ -47,18 +47,26 @@ class Template:
 
 
 def template_from_file(path: Path) -> Template:
-    """Read a template: an SSM file (`.npz`) or a MIDI file.
+    """Read a template: an SSM file (`.npz`), a recording or a MIDI file, told by the suffix.
 
     Raises
     ------
     InputError
         If the file cannot be read or has no structure to follow.
+    SingError
+        If it is a recording and the extra `audio` is not installed.
     """
     from singcli.analysis import structure_from_midi  # a form does without its 25 ms
+    from singcli.audio import AUDIO_SUFFIXES, structure_from_audio
 
-    if path.suffix.lower() == SSM_SUFFIX:
-        return Template(read_ssm(path), (UsedTemplate.from_path(path),))
-    return Template(structure_from_midi(path), (UsedTemplate.from_path(path),))
+    suffix = path.suffix.lower()
+    if suffix == SSM_SUFFIX:
+        structure = read_ssm(path)
+    elif suffix in AUDIO_SUFFIXES:
+        structure = structure_from_audio(path)
+    else:
+        structure = structure_from_midi(path)
+    return Template(structure, (UsedTemplate.from_path(path),))
 
 
 def template_from_files(parts: Sequence[tuple[Path, float]]) -> Template:

@@ -64,6 +64,14 @@ def test_attraction_is_added_to_the_logits():
     np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-7)
 
 
+def test_only_rows_that_are_asleep_and_could_play_are_woken():
+    probs = np.zeros((3, N_TOKENS), np.float32)
+    probs[:, STOP], probs[:2, 4] = 0.9, 0.1
+    woken = choice.woken(probs, np.array([True, False, True]))
+    assert woken[0, STOP] == 0
+    np.testing.assert_array_equal(woken[1:], probs[1:])
+
+
 @given(st.lists(st.floats(0.001, 1), min_size=2, max_size=12), st.floats(0.05, 1))
 def test_the_nucleus_is_the_smallest_set_that_reaches_top_p(weights, top_p):
     probs = (np.array([weights]) / np.sum(weights)).astype(np.float32)

@@ -5,16 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from singcli.music.key import Key
 from singcli.music.score import LEAD, Score, regular_bars
-from singcli.structure.form import ssm_from_form, wanted_bar_map
+from singcli.structure.bar_features import bar_features_from_score
+from singcli.structure.form import ssm_from_form
 from singcli.structure.form_string import form_from_string
 from singcli.structure.section import Span
 from singcli.structure.segmentation import (
-    bar_ssm,
-    form_from_sections,
+    phrases_in_sections,
+    sections_from_score,
     sections_from_ssm,
-    span_similarity,
 )
 from singcli.structure.ssm import ssm_from_score
 from singcli.structure.texture import DEFAULT_TEXTURE, Texture
@@ -44,17 +43,29 @@ def tune_of_form(letters: str, bars: int = 8, *, seed: int = 0) -> Score:
     )
 
 
-@pytest.mark.parametrize("letters", ["AABA", "ABAC", "ABACA", "AABB"])
+def joined(*scores: Score) -> Score:
+    steps = np.cumsum([0, *(score.n_steps for score in scores)])
+    step = np.concatenate([s.step + first for s, first in zip(scores, steps, strict=False)])
+    columns = [
+        np.concatenate([getattr(score, name) for score in scores])
+        for name in ("voice", "pitch", "duration", "velocity")
+    ]
+    n_bars = sum(score.n_bars for score in scores)
+    return Score.from_notes(step, *columns, bar_beats=regular_bars(n_bars, 4), tempo_bpm=100)
+
+
+@pytest.mark.parametrize("letters", ["AABA", "ABACA", "AABB", "ABCBA"])
 @pytest.mark.parametrize("seed", range(3))
 def test_sections_of_hand_made_music(letters: str, seed: int) -> None:
     score = tune_of_form(letters, seed=seed)
-    found = sections_from_ssm(ssm_from_score(score), score.bar_beats)
-    assert found == [Span(label, 8 * i, 8) for i, label in enumerate(letters)]
+    expected = [Span(label, 8 * i, 8) for i, label in enumerate(letters)]
+    assert sections_from_score(score) == expected
+    assert sections_from_ssm(ssm_from_score(score), score.bar_beats) == expected
 
 
 @pytest.mark.parametrize("texture", [FLAT, DEFAULT_TEXTURE], ids=["flat", "default"])
 @pytest.mark.parametrize(
-    "text", ["AABA", "A4 B8 C8 B8 C8 D4", "A12 A12 A12", "A8 B8 A8 C8 A8", "A8:0 A8:0 A8:0 B8"]
+    "text", ["AABA", "A4 B8 C8 B8 C8 C8 D4", "A12 A12 A12", "A8 B8 A8 C8 A8", "A8:0 A8:0 A8:0 B8"]
 )
 def test_planted_stripes_are_found(text: str, texture: Texture) -> None:
     form = form_from_string(text)
@@ -90,44 +101,50 @@ def test_a_constant_matrix_has_sections_too(value: float) -> None:
     assert sum(span.n_bars for span in found) == 16
 
 
-def test_bars_are_compared_beat_by_beat() -> None:
-    rng = np.random.default_rng(1)
-    ssm = rng.random((9, 9), np.float32)
-    bar_beats = np.array([0, 4, 6, 9], np.int32)
-    bars = bar_ssm(ssm, bar_beats)
-    assert bars.shape == (3, 3)
-    assert bars[0, 1] == pytest.approx(ssm[[0, 1], [4, 5]].mean())
-    assert bars[2, 0] == pytest.approx(ssm[[6, 7, 8], [0, 1, 2]].mean())
+def transposed_part(score: Score, start: int, stop: int, semitones: int) -> Score:
+    shift = np.zeros(score.n_bars, int)
+    shift[start:stop] = semitones
+    return score.transposed_bars(shift)
 
 
-def test_span_similarity_cuts_the_longer_span() -> None:
-    bars = np.arange(16, dtype=np.float64).reshape(4, 4)
-    assert span_similarity(bars, (0, 3), (2, 2)) == (bars[0, 2] + bars[1, 3]) / 2
+@pytest.mark.parametrize("semitones", [-3, 2, 5])
+def test_a_section_in_another_key_keeps_its_label(semitones: int) -> None:
+    score = transposed_part(tune_of_form("ABACA"), 32, 40, semitones)
+    assert [span.label for span in sections_from_score(score)] == list("ABACA")
+    assert [span.start_bar for span in sections_from_score(score)] == [0, 8, 16, 24, 32]
 
 
-def test_found_sections_become_a_form_that_wants_the_same_repeats() -> None:
-    form = form_from_string("A8 A8:0.3 B8 A8:0.1 C8")
-    found = form_from_sections(
-        ssm_from_form(form),
-        form.bar_beats,
-        form.section_bars,
-        tempo_bpm=84.123,
-        meter="4/4",
-        key=Key.parse("D minor"),
-        name="found",
-    )
-    assert (found.name, found.tempo_bpm, str(found.key)) == ("found", 84.12, "D minor")
-    assert [section.variation for section in found.sections] == [0.15, 0.3, 0.15, 0.1, 0.15]
-    np.testing.assert_allclose(wanted_bar_map(found), wanted_bar_map(form), atol=1e-6)
+@pytest.mark.parametrize("seed", range(3))
+def test_phrases_repeat_inside_a_section_that_comes_back_as_a_whole(seed: int) -> None:
+    line = tune_of_form("X", 4, seed=seed)
+    one, other = tune_of_form("X", seed=30 + seed), tune_of_form("X", seed=40 + seed)
+    verse = [line, line]
+    score = joined(*verse, one, *verse, other, *verse)
+    sections = sections_from_score(score)
+    assert [(s.label, s.n_bars) for s in sections] == [(label, 8) for label in "ABACA"]
+    phrases = phrases_in_sections(bar_features_from_score(score), sections)
+    for part in phrases[::2]:
+        assert [(p.label, p.n_bars) for p in part] == [("a", 4), ("a", 4)]
 
 
-def test_labels_that_are_alike_are_listed() -> None:
-    form = form_from_string("A8 B8")
-    ssm = ssm_from_form(form)
-    beat = np.arange(32)
-    ssm[32 + beat, beat] = ssm[beat, 32 + beat] = 0.7
-    found = form_from_sections(
-        ssm, form.bar_beats, form.section_bars, tempo_bpm=100, meter="9/8", key=None, name="x"
-    )
-    assert found.similarity == {("A", "B"): 0.7}
-    assert found.meter == "4/4"  # 9/8 has no whole quarters: the bars as they are
+def test_the_tune_leaving_is_a_boundary() -> None:
+    score = tune_of_form("AABA")
+    bar = np.searchsorted(score.bar_beats * 4, score.step, side="right") - 1
+    kept = (score.voice != LEAD) | (bar < 16) | (bar >= 24)
+    columns = [getattr(score, c)[kept] for c in ("step", "voice", "pitch", "duration", "velocity")]
+    quiet = Score.from_notes(*columns, bar_beats=score.bar_beats, tempo_bpm=100)
+    assert [span.start_bar for span in sections_from_score(quiet)] == [0, 8, 16, 24]
+
+
+@pytest.mark.parametrize("n_bars", [1, 2, 3, 5])
+def test_very_short_pieces(n_bars: int) -> None:
+    score = tune_of_form("A", n_bars)
+    found = sections_from_score(score)
+    assert sum(span.n_bars for span in found) == n_bars
+    phrases = phrases_in_sections(bar_features_from_score(score), found)
+    assert sum(p.n_bars for part in phrases for p in part) == n_bars
+
+
+def test_silence_has_sections_too() -> None:
+    empty = Score.from_notes([], [], [], [], [], bar_beats=regular_bars(12, 4), tempo_bpm=100)
+    assert sum(span.n_bars for span in sections_from_score(empty)) == 12

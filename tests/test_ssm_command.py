@@ -69,17 +69,22 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
 
 
 def test_preset_prints_sections_then_files(capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, err = run(capsys, "aaba")
-    assert code == 0
+    text = 'tempo = 84\nform = "A = a4 a4:0.2; A8 B4 A8+2:0.1"\n'
+    Path("mine.toml").write_text(text.replace("B4", "[solo]4"))
+    code, out, err = run(capsys, "mine.toml")
+    assert code == 0, err
     assert out.splitlines() == [
         "bars 1-8      A",
-        "bars 9-16     A",
-        "bars 17-24    B",
-        "bars 25-32    A",
-        "aaba.npz",
+        "  bars 1-4      a",
+        "  bars 5-8      a (variation 0.20)",
+        "bars 9-12     solo",
+        "bars 13-20    A (variation 0.10, +2 semitones)",
+        "  bars 13-16    a",
+        "  bars 17-20    a (variation 0.20)",
+        "mine.npz",
     ]
-    assert "32 bars of 4/4" in err
-    assert read_ssm(Path("aaba.npz")).n_beats == 128
+    assert "20 bars of 4/4" in err
+    assert read_ssm(Path("mine.npz")).n_beats == 80
 
 
 def test_repeat_map_tells_which_bar_copies_which(capsys: pytest.CaptureFixture[str]) -> None:
@@ -95,8 +100,18 @@ def test_json_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
     assert err == ""
     value = json.loads(out)
     assert value["source"]["kind"] == "preset"
-    assert [section["label"] for section in value["sections"]] == list("ABACA")
-    assert value["sections"][1] == {"label": "B", "start_bar": 8, "end_bar": 16}
+    labels = [section["label"] for section in value["sections"]]
+    assert labels[0] == labels[2] == labels[4] != labels[1] != labels[3]
+    section = value["sections"][2]
+    assert (section["start_bar"], section["end_bar"], section["variation"]) == (16, 24, 0.1)
+    assert (section["transpose"], section["tune"]) == (0, True)
+    assert value["sections"][0]["variation"] is None
+    assert section["phrases"][0] == {
+        "label": section["phrases"][0]["label"],
+        "start_bar": 16,
+        "end_bar": section["phrases"][0]["end_bar"],
+        "variation": None,
+    }
     assert value["written"] == ["rondo.npz", "rondo.png"]
     last = value["repeats"][-1]
     assert (last["start_bar"], last["end_bar"]) == (32, 40)
@@ -112,7 +127,8 @@ def test_midi_file_finds_sections_and_writes_no_notes(
     (folder / "LICENSE").write_text("CC0 for the test")
     code, out, err = run(capsys, str(song), "--png", "--repeat-map", "--emit-preset", "mine.toml")
     assert code == 0, err
-    assert [line.split()[-1] for line in out.splitlines()[:4]] == list("AABA")
+    sections = [line.split()[2] for line in out.splitlines() if line.startswith("bar")][:4]
+    assert sections == list("AABA")
     assert out.splitlines()[-3:] == ["song.npz", "song.png", "mine.toml"]
     structure = read_ssm(Path("song.npz"))
     assert (structure.n_bars, structure.meter, structure.tempo_bpm) == (32, "4/4", 120)
@@ -125,6 +141,51 @@ def test_midi_file_finds_sections_and_writes_no_notes(
     form = read_preset("mine.toml")
     assert [section.label for section in form.sections] == list("AABA")
     assert form.sections[1].variation < 0.1
+
+
+def test_phrases_and_transpositions_go_into_the_preset(
+    capsys: pytest.CaptureFixture[str], here: Path
+) -> None:
+    pitches = {c: np.random.default_rng(i).integers(60, 78, 16) for i, c in enumerate("abcde")}
+    plan = "aa bc aa de aa".replace(" ", "")
+    notes = [
+        (16 * place + beat, 1, int(pitch) + (3 if place >= 8 else 0))
+        for place, phrase in enumerate(plan)
+        for beat, pitch in enumerate(pitches[phrase])
+    ]
+    midi_bytes(notes).save(here / "song.mid")
+    code, out, err = run(capsys, "song.mid", "--emit-preset", "mine.toml")
+    assert code == 0, err
+    assert "bars 33-40    A (variation 0.00, +3 semitones)" in out
+    assert "  bars 5-8      a (variation 0.00)" in out
+    form = read_preset("mine.toml")
+    assert [section.label for section in form.sections] == list("ABACA")
+    assert [section.transpose for section in form.sections] == [0, 0, 0, 0, 3]
+    assert [(p.label, p.n_bars) for p in form.sections[4].phrases] == [("a", 4), ("a", 4)]
+    assert Path("mine.toml").read_text().startswith("# mine: a form for singcli")
+
+
+def test_a_recording_without_the_extra_ends_in_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, here: Path
+) -> None:
+    monkeypatch.setattr("singcli.extras.AUDIO_MODULES", ("no_such_module",))
+    (here / "song.wav").write_bytes(b"RIFF")
+    code, out, err = run(capsys, "song.wav")
+    assert (code, out) == (1, "")
+    assert "pip install" in err
+    assert "singcli[audio]" in err
+    assert [path.name for path in here.iterdir()] == ["song.wav"]
+
+
+def test_a_recording_is_read_as_one(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = analysis.structure_from_source("A4 B4 A4").structure
+    monkeypatch.setattr(analysis, "structure_from_audio", lambda _path: heard)
+    code, out, _ = run(capsys, "song.mp3")
+    assert code == 0
+    assert out.splitlines()[-1] == "song.npz"
+    assert [line.split()[2] for line in out.splitlines() if line.startswith("bars")] == list("ABA")
 
 
 def test_an_ssm_file_can_be_looked_at_again(capsys: pytest.CaptureFixture[str]) -> None:
@@ -161,7 +222,7 @@ def test_annotated_sections_are_taken_as_given() -> None:
 
     given = (SectionSpan("a", 1, 4, True), SectionSpan("b", 5, 2, False))
     assert analysis._without_gaps(given, 8) == [
-        Span("unlabelled-1", 0, 1), Span("a", 1, 4), Span("b", 5, 2), Span("unlabelled-2", 7, 1)
+        Span("unlabelled-1", 0, 1), Span("A", 1, 4), Span("b", 5, 2), Span("unlabelled-2", 7, 1)
     ]  # fmt: skip
     assert analysis._without_gaps((), 8) == []
 
@@ -217,8 +278,8 @@ def test_a_useless_template_ends_in_one_line_and_writes_nothing(
         (["vers-chorus"], "'vers-chorus' is not a file, a preset or a form; did you mean verse-"),
         (["A8 ?"], "form, character 4"),
         ([""], "'' is not a file, a preset or a form"),
-        (["."], "not a MIDI file, a preset (.toml) or an SSM file (.npz)"),
-        (["text.txt"], "text.txt: not a MIDI file, a preset"),
+        (["."], "not a MIDI file, a recording (.flac, .mp3, .oga, .ogg, .wav), a preset"),
+        (["text.txt"], "text.txt: not a MIDI file, a recording"),
         (["text.npz"], "text.npz: damaged, or not an SSM file"),
         (["aaba", "-o", "none/x.npz"], "there is no folder none"),
         (["aaba", "-o", "x.png"], "an SSM file ends in .npz"),

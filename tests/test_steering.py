@@ -3,11 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from singcli.model.contract import N_CONTEXT, TOKEN_PITCH, TOKEN_VOICE
+from singcli.model.contract import TOKEN_PITCH, TOKEN_VOICE
 from singcli.model.steering import (
+    CHROMA_PULL,
     FOREIGN_ERROR,
-    FULL_ATTRACTION,
     LEAP_ERROR,
+    RHYTHM_PULL,
+    TUNE_PULL,
     attraction,
     choose_candidate,
     note_errors,
@@ -16,7 +18,7 @@ from singcli.model.steering import (
     wanted_row,
 )
 from singcli.music.score import MIN_PITCH, N_PITCHES
-from singcli.structure.ssm import ssm_from_features
+from singcli.structure.ssm import RHYTHM_COLUMNS, TUNE_COLUMNS, ssm_from_features
 
 
 def random_features(n_beats: int, seed: int) -> np.ndarray:
@@ -25,16 +27,14 @@ def random_features(n_beats: int, seed: int) -> np.ndarray:
 
 
 def test_row_errors_are_mean_squares_and_zero_without_a_past():
-    past = np.eye(3, dtype=np.float32)
-    candidates = past[:2]
-    wanted = np.array([1, 0, 0], np.float32)
-    np.testing.assert_allclose(row_errors(candidates, past, wanted), [0, 2 / 3], atol=1e-6)
-    assert row_errors(candidates, past[:0], wanted[:0]).tolist() == [0, 0]
+    rows = np.eye(3, dtype=np.float32)[:2]
+    np.testing.assert_allclose(row_errors(rows, np.array([1.0, 0, 0])), [0, 2 / 3], atol=1e-6)
+    assert row_errors(rows[:, :0], np.zeros(0)).tolist() == [0, 0]
 
 
 def test_a_matrix_that_is_not_averaged_wants_its_own_row():
     ssm = random_features(12, 0)[:, :12]
-    row = wanted_row(ssm, random_features(12, 1), 7, window_beats=1)
+    row = wanted_row(ssm, np.zeros((12, 12), np.float32), 7, window_beats=1)
     np.testing.assert_allclose(row, ssm[7, :7], rtol=1e-6)
 
 
@@ -59,35 +59,51 @@ def test_the_wanted_row_is_the_best_one_for_all_averages_it_is_part_of(beat):
                     term += float(value) - raw[beat - k, column - k]
             terms.append(term)
         wanted[column] = np.mean(terms)
-    found = wanted_row(ssm, played, beat, window_beats=window)
+    found = wanted_row(ssm, raw, beat, window_beats=window)
     np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
 def test_music_that_keeps_to_the_matrix_has_nothing_to_make_good():
     features = np.tile(random_features(1, 4), (24, 1))
     ssm = ssm_from_features(features, window_beats=8)
-    np.testing.assert_allclose(wanted_row(ssm, features, 16, window_beats=8), 1.0, atol=1e-5)
+    row = wanted_row(ssm, features @ features.T, 16, window_beats=8)
+    np.testing.assert_allclose(row, 1.0, atol=1e-5)
+
+
+def beat_rows(n: int) -> np.ndarray:
+    return np.zeros((n, RHYTHM_COLUMNS.stop), np.float32)
 
 
 def test_notes_are_attracted_to_what_the_wanted_beats_have():
-    features = np.zeros((12, 50), np.float32)
+    features = beat_rows(12)
     features[:6, 12] = features[6:, 19] = 1.0  # the accompaniment: C, then G
     row = np.r_[np.zeros(6), np.ones(6)]
     bias = attraction(row, features, 1.0)
     accompaniment = TOKEN_VOICE == 1
-    g, c = (bias[accompaniment & (tone == TOKEN_PITCH % 12)] for tone in (7, 0))
-    np.testing.assert_allclose(g, FULL_ATTRACTION, rtol=1e-5)
+    g, c = (bias[:, accompaniment & (tone == TOKEN_PITCH % 12)] for tone in (7, 0))
+    np.testing.assert_allclose(g, CHROMA_PULL, rtol=1e-5)
     assert (c < 0).all()
-    assert not bias[~accompaniment].any()
+    assert not bias[:, ~accompaniment].any()
     np.testing.assert_allclose(attraction(row, features, 0.5), bias / 2, rtol=1e-5)
 
 
+def test_steps_and_notes_of_the_tune_attract_in_their_place():
+    features = beat_rows(12)
+    features[6:, RHYTHM_COLUMNS.start + 2] = 1.0
+    features[6:, TUNE_COLUMNS.start + 2 * N_PITCHES + 39] = 1.0  # middle C at the third step
+    bias = attraction(np.r_[np.zeros(6), np.ones(6)], features, 1.0)
+    middle_c = (TOKEN_VOICE == 0) & (TOKEN_PITCH == MIN_PITCH + 39)
+    assert bias[2, middle_c] == pytest.approx(RHYTHM_PULL + TUNE_PULL)
+    assert bias[2].min() == pytest.approx(RHYTHM_PULL)
+    assert not bias[[0, 1, 3]].any()
+
+
 def test_nothing_attracts_without_a_past_or_without_contrast():
-    features = random_features(12, 0)
+    features = beat_rows(12)
+    features[:, :40] = random_features(12, 0)
     assert not attraction(np.ones(3), features, 1.0).any()
     assert not attraction(np.ones(12), features, 0.0).any()
     assert np.isfinite(attraction(np.full(12, 0.4), features, 1.0)).all()
-    assert features.shape[1] > N_CONTEXT
 
 
 def test_foreign_notes_and_leaps_speak_against_a_candidate():

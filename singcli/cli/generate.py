@@ -115,8 +115,8 @@ def generate(
     candidates: Annotated[
         int | None,
         typer.Option(
-            help="Drafts of every beat to choose from; 6 cost about 1.6 times one [default: 1 for "
-            "forms, 6 for templates]."
+            help="Drafts of every beat to choose from; 3 cost about twice as much as 1 [default: 1 "
+            "for forms, 3 for templates]."
         ),
     ] = None,
     steering: Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,6 +14,7 @@ from singcli.cli.options import JsonOption, OverwriteOption, QuietOption
 if TYPE_CHECKING:
     from singcli.analysis import Analysis
     from singcli.structure.bar_copies import BarCopy
+    from singcli.structure.found_form import FoundPhrase, FoundSection
 
 EXAMPLES = (
     ("The form of a song, as a picture and as a preset to edit", "singcli ssm song.mid --png "
@@ -26,9 +28,9 @@ def ssm(
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="A MIDI file, a preset (its name, or a .toml file), a form such as "
-            '"A8 A8 B8 A8", or an SSM file (.npz). A bundled preset goes before a file of the '
-            "same name without suffix; write ./NAME for the file.",
+            help="A MIDI file, a recording (.wav, .mp3, .flac, .ogg), a preset (its name, or a "
+            '.toml file), a form such as "A8 A8 B8 A8", or an SSM file (.npz). A preset goes '
+            "before a file of the same name without suffix; write ./NAME for the file.",
         ),
     ],
     out: Annotated[
@@ -46,7 +48,9 @@ def ssm(
     ] = False,
     emit_preset: Annotated[
         Path | None,
-        typer.Option("--emit-preset", help="Write the sections as a preset (.toml) to edit."),
+        typer.Option(
+            "--emit-preset", help="Write sections and phrases as a preset (.toml) to edit."
+        ),
     ] = None,
     beats: Annotated[
         Literal["file", "annotation", "estimate"],
@@ -66,10 +70,11 @@ def ssm(
     overwrite: OverwriteOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Find the sections and repeats of a piece or a form.
+    """Find the sections, phrases and repeats of a piece or a form.
 
     Writes the self-similarity matrix, without notes, as an SSM file: a template for `generate`
-    that can be shared where the music cannot. Prints the sections, then the files written.
+    that can be shared where the music cannot. Prints the sections with their phrases, then the
+    files written.
     """
     from singcli.analysis import analyse
 
@@ -88,8 +93,9 @@ def ssm(
         console.result_json(_json(analysis, repeat_map=repeat_map))
         return
     console.status(_summary(analysis))
-    for span in analysis.structure.sections:
-        console.result(f"{_bars(span.start_bar, span.n_bars):14}{span.label}")
+    for section in analysis.sections:
+        for line in _section_lines(section):
+            console.result(line)
     for copy in analysis.copies if repeat_map else ():
         console.result(_line(copy))
     for path in analysis.written:
@@ -104,6 +110,27 @@ def _summary(analysis: Analysis) -> str:
         f"{structure.provenance.name}: {structure.n_bars} bars of {structure.meter}, "
         f"{structure.tempo_bpm:.4g} beats a minute, {key}; sections {sections}"
     )
+
+
+def _section_lines(section: FoundSection) -> Iterator[str]:
+    """Tell a section and, indented, its phrases."""
+    facts = _varies(section.variation)
+    if section.transpose:
+        facts.append(f"{section.transpose:+d} semitones")
+    if not section.tune:
+        facts.append("without the tune")
+    yield _fact_line(f"{_bars(section.start_bar, section.n_bars):14}{section.label}", facts)
+    for phrase in section.phrases:
+        bars = f"  {_bars(phrase.start_bar, phrase.n_bars):14}"
+        yield _fact_line(f"{bars}{phrase.label}", _varies(phrase.variation))
+
+
+def _varies(variation: float | None) -> list[str]:
+    return [] if variation is None else [f"variation {variation:.2f}"]
+
+
+def _fact_line(line: str, facts: list[str]) -> str:
+    return f"{line} ({', '.join(facts)})" if facts else line
 
 
 def _bars(start_bar: int, n_bars: int) -> str:
@@ -139,8 +166,13 @@ def _json(analysis: Analysis, *, repeat_map: bool) -> dict[str, Any]:
         "tempo_bpm": structure.tempo_bpm,
         "key": None if structure.key is None else str(structure.key),
         "sections": [
-            {"label": s.label, "start_bar": s.start_bar, "end_bar": s.start_bar + s.n_bars}
-            for s in structure.sections
+            {
+                **_part_json(section),
+                "transpose": section.transpose,
+                "tune": section.tune,
+                "phrases": [_part_json(phrase) for phrase in section.phrases],
+            }
+            for section in analysis.sections
         ],
     }
     if repeat_map:
@@ -155,3 +187,12 @@ def _json(analysis: Analysis, *, repeat_map: bool) -> dict[str, Any]:
             for copy in analysis.copies
         ]
     return {**value, "written": [str(path) for path in analysis.written]}
+
+
+def _part_json(part: FoundSection | FoundPhrase) -> dict[str, Any]:
+    return {
+        "label": part.label,
+        "start_bar": part.start_bar,
+        "end_bar": part.start_bar + part.n_bars,
+        "variation": None if part.variation is None else round(part.variation, 4),
+    }

@@ -25,7 +25,7 @@ from singcli.music.score import Score
 from singcli.structure.dial import overlap_map
 from singcli.structure.form import Form, ssm_from_form, wanted_bar_map
 from singcli.structure.section import Span
-from singcli.structure.segmentation import bar_ssm, sections_from_ssm
+from singcli.structure.segmentation import bar_ssm, sections_from_score, sections_from_ssm
 from singcli.structure.ssm import ssm_from_score
 
 BarMap = npt.NDArray[np.float32] | npt.NDArray[np.float64]
@@ -50,7 +50,7 @@ class SectionReport:
         for no overlap, the similarity in the wanted and in the measured matrix. None where there
         is nothing to compare.
     boundary_found : bool, optional
-        Whether `sections_from_ssm` finds a boundary in the music within `WINDOW_BARS` bars of the
+        Whether `sections_from_score` finds a boundary in the music within `WINDOW_BARS` bars of the
         section's start; None for a section that begins the piece.
     """
 
@@ -83,7 +83,7 @@ class StructureReport:
         `same_label_overlap` and `different_label_overlap`; None without such bars.
     boundary_f, label_f : float in [0, 1]
         F-measures of `boundary_scores` (within `WINDOW_BARS`) and `label_scores` of the sections
-        that `sections_from_ssm` finds in the music alone.
+        that `sections_from_score` finds in the music alone.
     sections : tuple of SectionReport
 
     Notes
@@ -166,7 +166,7 @@ def measure_structure(
     ssm = ssm_from_score(plain)
     wanted_map, bar_map = wanted_bar_map(form), bar_overlap_map(plain)
     report = _measure(
-        sections_from_ssm(ssm if plain is score else ssm_from_score(score), score.bar_beats),
+        sections_from_score(score),
         form,
         form.section_bars,
         bar_map=bar_map,
@@ -200,7 +200,7 @@ def measure_template_structure(
     spans = sections or sections_from_ssm(wanted_ssm, bar_beats)
     ssm = ssm_from_score(score)
     return _measure(
-        sections_from_ssm(ssm, score.bar_beats),
+        sections_from_score(score),
         SpanBars.from_spans(spans, len(bar_beats) - 1),
         spans,
         bar_map=bar_overlap_map(score),

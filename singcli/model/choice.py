@@ -88,6 +88,21 @@ def note_probs(
     return probs
 
 
+def woken(probs: Floats, asleep: npt.NDArray[np.bool_]) -> Floats:
+    """Forbid rows that are asleep to stop before their first note; rows no longer sum to 1.
+
+    Parameters
+    ----------
+    probs : np.ndarray, shape=(R, N_TOKENS)
+    asleep : np.ndarray, shape=(R,), bool
+        A row that can do nothing but stop still stops.
+    """
+    stirred = asleep & (probs[:, :STOP].sum(axis=1) > 0)
+    woken: Floats = probs.copy()
+    woken[stirred, STOP] = 0.0
+    return woken
+
+
 def duration_probs(
     logits: Floats, draft_duration: Tokens, *, shift: Floats, temperature: float
 ) -> Floats:

@@ -17,6 +17,7 @@ HALF_SHIFT = 0.7  # shift of the log odds of copying where half of the notes are
 GAIN = 1.0  # change of the shift for every note that is missing or too much
 MEMORY = 0.97  # of those notes, from beat to beat
 MOST_SHIFT = 8.0
+AIM_BELOW = 0.1  # times s (1 - s): bars of few notes keep more than their share of them
 
 
 def open_shift(wanted: npt.ArrayLike) -> Floats:
@@ -79,7 +80,8 @@ class CopyControl:
         """
         common = (played & source).sum(axis=(1, 2))
         either = (played | source).sum(axis=(1, 2))
-        surplus = MEMORY * self._surplus + common - wanted * either
+        aim = wanted - AIM_BELOW * wanted * (1.0 - wanted)
+        surplus = MEMORY * self._surplus + common - aim * either
         self._surplus = np.where(np.isnan(wanted), 0.0, surplus)
 
     def spread(self, row: npt.NDArray[np.int64]) -> None:

@@ -30,11 +30,12 @@ from singcli.model.copying import CopyControl, open_shift
 from singcli.model.features import lead_age, roll_from_tokens
 from singcli.model.plan import Plan, SamplingOptions
 from singcli.model.runtime import Arrays, Runtime
-from singcli.model.song_state import BeatView, SongState
+from singcli.model.song_state import SILENT, WAKING, BeatView, SongState
 from singcli.model.steering import (
     SHIFT_SPREAD,
     choose_candidate,
     note_errors,
+    row_errors,
     steering_weight,
 )
 from singcli.music.score import N_PITCHES, STEPS_PER_BEAT, Score
@@ -80,7 +81,8 @@ def sample_scores(
 class _Moment(NamedTuple):
     """A step of all rows: where it is, what it is shown, what the step part made of it.
 
-    `shift` (R,) of the odds of copying; `uniforms` (R, draws) random numbers of the step.
+    `shift` (R,) of the odds of copying; `uniforms` (R, draws) random numbers of the step; `sound`
+    (R,) of the beat, see `SongState.sound`.
     """
 
     step: int
@@ -89,6 +91,7 @@ class _Moment(NamedTuple):
     out: Arrays
     shift: Floats
     uniforms: Uniforms
+    sound: npt.NDArray[np.int64]
 
 
 class _Sampler:
@@ -133,8 +136,8 @@ class _Sampler:
         self.lead_before = self.lead.copy()
         views = [song.view(beat, self.m) for song in self.songs]
         view = BeatView(*(np.concatenate(part) for part in zip(*views, strict=True)))
-        silent = np.repeat([song.is_silent(beat) for song in self.songs], self.m)
-        self.remaining[silent] = 0
+        sound = np.repeat([song.sound(beat) for song in self.songs], self.m)
+        self.remaining[sound == SILENT] = 0
         shift = self._shift(view)
         uniforms = self._uniforms()
         for place in range(STEPS_PER_BEAT):
@@ -142,7 +145,7 @@ class _Sampler:
             out = self.runtime.step(self._inputs(step, place, view))
             self.hidden, self.cell = out["next_hidden"], out["next_cell"]
             np.maximum(self.remaining - 1, 0, out=self.remaining)
-            self._sample_step(_Moment(step, place, view, out, shift, uniforms[:, place]), ~silent)
+            self._sample_step(_Moment(step, place, view, out, shift, uniforms[:, place], sound))
         sources = view.planes[:, :STEPS_PER_BEAT, :N_NOTE_TOKENS]
         self.control.count(self.planes[..., :N_NOTE_TOKENS] > 0, sources > 0, view.overlap)
         self._keep_one(beat)
@@ -188,14 +191,16 @@ class _Sampler:
             "cell": self.cell,
         }
 
-    def _sample_step(self, now: _Moment, sounds: npt.NDArray[np.bool_]) -> None:
-        """Draw notes for every row that is to sound until it stops."""
+    def _sample_step(self, now: _Moment) -> None:
+        """Draw notes for every row that may sound until it stops."""
         draft_onsets = now.view.planes[:, now.place, :N_NOTE_TOKENS]
-        alive = self.rows[sounds]
+        alive = self.rows[now.sound != SILENT]
         chosen = np.zeros((len(alive), self.runtime.card.sizes.hidden), np.float32)
         last = np.full(len(alive), START, np.int64)
         last_duration = np.full(len(alive), NO_DURATION, np.int64)
         for index in range(MAX_NOTES_PER_STEP + 1):
+            if len(alive) == 0:
+                break
             scores = self.runtime.note(
                 {
                     "features": now.out["step_features"][alive],
@@ -215,8 +220,6 @@ class _Sampler:
             token = self._token(now, alive, last, scores, draws[:, 0])
             going = token != STOP
             alive, last = alive[going], token[going]
-            if len(alive) == 0:
-                break
             chosen = scores["next_chosen"][going]
             last_duration = now.view.durations[alive, now.place, last].astype(np.int64)
             self.planes[alive, now.place, last] = 1.0
@@ -236,8 +239,11 @@ class _Sampler:
             now.view.planes[alive, now.place, :N_NOTE_TOKENS] > 0,
             shift=now.shift[alive],
             temperature=self.options.temperature,
-            attraction=now.view.attraction[alive] if self.m > 1 else None,
+            attraction=now.view.attraction[alive, now.place] if self.m > 1 else None,
         )
+        if now.place == 0 and (last == START).all():
+            asleep = (now.sound[alive] == WAKING) & ~self.remaining[alive].any(axis=1)
+            probs = choice.woken(probs, asleep)
         probs = choice.nucleus(probs, self.options.top_p)
         if self.has_given:
             free, given = self._given(now.step, alive, after)
@@ -299,7 +305,7 @@ class _Sampler:
             rows = slice(index * self.m, (index + 1) * self.m)
             row = index * self.m
             if self.m > 1:
-                errors = song.errors(beat, features[rows])
+                errors = row_errors(song.rows(features[rows]), song.wanted_row)
                 errors += note_errors(played[rows, :, 0], self.lead_before[rows], song.plan.mode)
                 row += choose_candidate(errors, weight, self.rngs[index].random())
             song.keep(beat, self.planes[row], self.durations[row], features[row])

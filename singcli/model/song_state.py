@@ -27,19 +27,20 @@ from singcli.model.features import (
 from singcli.model.plan import Given, Plan, SamplingOptions
 from singcli.model.steering import (
     OTHER_SOURCES,
-    SILENCE_ERROR,
     attraction,
-    row_errors,
     wanted_row,
 )
 from singcli.music.dynamics import metrical_velocities
 from singcli.music.score import N_PITCHES, STEPS_PER_BEAT, Score
 from singcli.structure.alignment import context_weights
 from singcli.structure.dial import FREE_BELOW, wanted_overlap
-from singcli.structure.ssm import WINDOW_BEATS
+from singcli.structure.ssm import RHYTHM_COLUMNS, WINDOW_BEATS
 
 Floats = npt.NDArray[np.float32]
 Value = TypeVar("Value", bound=np.generic)
+
+SILENT, WAKING = -1, 1
+PATIENCE_BEATS = 3
 
 
 class BeatView(NamedTuple):
@@ -49,8 +50,8 @@ class BeatView(NamedTuple):
     classes of the sources' onsets; `following` (M, n, 177) from `next_token_table`; `bar_ago`
     (M, n + 1, 176) onsets; `context` (M, n, N_CONTEXT); `place` (M, n, N_PLACE); `grade` (M,)
     similarity to the sources; `overlap` (M,) wanted with the sources, NaN where it is left to the
-    network; `attraction` (M, 176) of steering; `own_source`, `own_bar` (M,) whether the step after
-    looks back at the beat's own first step, which is not played yet.
+    network; `attraction` (M, n, 176) of steering; `own_source`, `own_bar` (M,) whether the step
+    after looks back at the beat's own first step, which is not played yet.
     """
 
     planes: npt.NDArray[Any]
@@ -95,7 +96,8 @@ class SongState:
         self._planes = np.zeros((n_steps + 1, 2 * N_NOTE_TOKENS), np.float32)
         self._durations = np.full((n_steps + 1, N_NOTE_TOKENS), NO_DURATION, np.int8)
         self._chroma = np.zeros((n_beats, STEPS_PER_BEAT * N_CONTEXT), np.float32)
-        self._features = np.zeros((n_beats, 0), np.float32)
+        self._features = np.zeros((n_beats, RHYTHM_COLUMNS.stop), np.float32)
+        self._played = np.zeros((n_beats if self._steering else 0,) * 2, np.float32)
         self.given = None if plan.given is None else GivenTokens(plan.given, n_steps)
 
     def view(self, beat: int, n_candidates: int) -> BeatView:
@@ -105,11 +107,11 @@ class SongState:
         source = np.tile(self._source[first : first + STEPS_PER_BEAT + 1], (n_candidates, 1))
         grade = np.full(n_candidates, self._grade[beat])
         overlap = np.full(n_candidates, self._overlap[beat])
-        self._wanted_row = self._row(beat)
+        self.wanted_row = self._row(beat)
         others = self._other_sources(n_candidates)
         if len(others):
             source[-len(others) :] = others[:, None] * STEPS_PER_BEAT + np.arange(len(source[0]))
-            grade[-len(others) :] = self._wanted_row[others].clip(0.0, 1.0)
+            grade[-len(others) :] = self.wanted_row[others].clip(0.0, 1.0)
             overlap[-len(others) :] = self._overlap_from_grade(grade[-len(others) :])
         bar_ago = self._bar_ago[first : first + STEPS_PER_BEAT + 1]
         planes = self._planes[source]
@@ -128,7 +130,7 @@ class SongState:
             place=shared(self._place[steps]),
             grade=grade,
             overlap=overlap,
-            attraction=shared(attraction(self._wanted_row, self._features, self._steering)),
+            attraction=shared(attraction(self.wanted_row, self._features, self._steering)),
             own_source=source[:, -1] == first,
             own_bar=shared(np.asarray(bar_ago[-1] == first)),
         )
@@ -142,14 +144,14 @@ class SongState:
         """Return the row of the SSM that steering wants of this beat; empty where it wants none."""
         if self._steering == 0 or self.plan.kind == "none" or not 0 < beat < len(self.plan.ssm):
             return np.zeros(0)
-        return wanted_row(self.plan.ssm, self._features, beat, window_beats=self._window_beats)
+        return wanted_row(self.plan.ssm, self._played, beat, window_beats=self._window_beats)
 
     def _other_sources(self, n_candidates: int) -> npt.NDArray[np.intp]:
         """Return beats that candidates look back at instead: those the row is to resemble most."""
         if self.plan.known is not None:
             return np.zeros(0, np.intp)
         n = int(n_candidates * OTHER_SOURCES)
-        return np.argsort(-self._wanted_row, kind="stable")[:n]
+        return np.argsort(-self.wanted_row, kind="stable")[:n]
 
     def _context(self, beat: int) -> Floats:
         """Return the soft context of a beat's steps, shape=(STEPS_PER_BEAT, N_CONTEXT)."""
@@ -158,18 +160,25 @@ class SongState:
         context: Floats = self._weights[beat, :beat] @ self._chroma[:beat]
         return context.reshape(STEPS_PER_BEAT, N_CONTEXT)
 
-    def is_silent(self, beat: int) -> bool:
-        """Return whether the matrix of a template wants nothing to sound in this beat."""
-        ssm = self.plan.ssm
-        return self.plan.kind == "music" and beat < len(ssm) and bool(ssm[beat, beat] == 0)
+    def sound(self, beat: int) -> int:
+        """Return whether the beat is `SILENT`, `WAKING` or free (0).
 
-    def errors(self, beat: int, candidates: Floats) -> npt.NDArray[np.float64]:
-        """Return how far each candidate's row of the SSM is from the wanted one."""
-        row = self._wanted_row
-        errors = row_errors(candidates, self._features[: len(row)], row)
-        if len(row) and not self.is_silent(beat):
-            errors += SILENCE_ERROR * ~candidates.any(axis=1)
-        return errors
+        A matrix of music has 0 on its diagonal where the music is silent; other matrices do not
+        tell. A beat wakes that is to sound after `PATIENCE_BEATS` without a sound: silence breeds
+        silence.
+        """
+        ssm = self.plan.ssm
+        if self.plan.kind != "music" or beat >= len(ssm):
+            return 0
+        if ssm[beat, beat] == 0:
+            return SILENT
+        heard = self._features[max(beat - PATIENCE_BEATS, 0) : beat].any()
+        return 0 if heard or 0 < beat < PATIENCE_BEATS else WAKING
+
+    def rows(self, candidates: Floats) -> Floats:
+        """Return the rows of the SSM that candidates for the beat would have, shape=(M, n_past)."""
+        rows: Floats = candidates @ self._features[: len(self.wanted_row)].T
+        return rows
 
     def keep(
         self, beat: int, planes: Floats, durations: npt.NDArray[np.int8], features: Floats
@@ -186,13 +195,13 @@ class SongState:
         steps = slice(beat * STEPS_PER_BEAT, (beat + 1) * STEPS_PER_BEAT)
         self._planes[steps], self._durations[steps] = planes, durations
         self._chroma[beat] = token_chroma(planes[:, N_NOTE_TOKENS:] > 0).ravel()
-        if beat == 0:
-            self._features = np.zeros((len(self._chroma), len(features)), np.float32)
         self._features[beat] = features
+        if self._steering:
+            self._played[beat, :beat] = self._features[:beat] @ features
 
     def _steps_to_silence(self) -> npt.NDArray[np.int64]:
         """Return how far each step is from the next silent beat or the end, shape=(n_steps,)."""
-        silent = [self.is_silent(beat) for beat in range(len(self.plan.ssm))]
+        silent = (np.diagonal(self.plan.ssm) == 0) & (self.plan.kind == "music")
         step = np.arange(self._n_steps)
         ends = np.where(np.repeat(silent, STEPS_PER_BEAT), step, self._n_steps)
         return np.minimum.accumulate(ends[::-1])[::-1] - step

@@ -1,10 +1,10 @@
 """Steering: music drawn to the wanted SSM, beat by beat.
 
-Two means. *Attraction*: the row that a beat is to have says which pitch classes would bring it
-about, and the network's own notes lean towards them. *Choice*: of several candidates for a beat one
-is kept, with probability proportional to exp(-weight * error), a particle filter with one survivor
-a beat. Its candidates differ in their dice, in how strongly they are drawn to their source, and
-half of them in the source itself.
+Two means. *Attraction*: the row that a beat is to have says which pitch classes, which steps and
+which notes of the tune would bring it about, and the network's own notes lean towards them.
+*Choice*: of several candidates for a beat one is kept, with probability proportional to
+exp(-weight * error), a particle filter with one survivor a beat. Its candidates differ in their
+dice, in how strongly they are drawn to their source, and some in the source itself.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from singcli.model.contract import N_CONTEXT, N_NOTE_TOKENS, TOKEN_PITCH, TOKEN_VOICE
+from singcli.model.contract import N_NOTE_TOKENS, TOKEN_PITCH, TOKEN_VOICE
 from singcli.music.key import Key, Mode
-from singcli.music.score import MIN_PITCH, N_PITCHES
+from singcli.music.score import MIN_PITCH, N_PITCHES, STEPS_PER_BEAT
+from singcli.structure.ssm import CHROMA_COLUMNS, RHYTHM_COLUMNS, TUNE_COLUMNS
 
 Floats = npt.NDArray[np.float32]
 Vector = npt.NDArray[np.float64]
 
-HALF_WEIGHT = 1000.0  # of a mean squared error, at strength 0.5
-FULL_ATTRACTION = 3.5  # log odds of the best pitch class, at strength 1
-ATTRACTION_RIDGE = 0.3
+HALF_WEIGHT = 2000.0  # of a mean squared error, at strength 0.5
+CHROMA_PULL, RHYTHM_PULL, TUNE_PULL = 5.5, 1.0, 4.0  # logits of the best, at strength 1
+RIDGE = 0.3
 SHIFT_SPREAD = (-2.0, 3.0)  # what is added to the first and to the last candidate's shift
-OTHER_SOURCES = 0.5  # share of the candidates that look back at another beat than the repeat map's
-SILENCE_ERROR = 0.3  # of a silent candidate where something is to sound
-FOREIGN_ERROR = 0.0015  # of a note outside the key: the choice would favour them
+OTHER_SOURCES = 0.34  # share of the candidates that look back at another beat than the repeat map's
+FOREIGN_ERROR = 0.003  # of a note outside the key: the choice would favour them
 LEAP_ERROR = 0.01  # of a leap of more than an octave in the lead
 
 LEAST_PAST_BEATS = 8
@@ -38,7 +38,7 @@ def steering_weight(strength: float) -> float:
     return HALF_WEIGHT * strength / (1.0 - strength) if strength < 1.0 else np.inf
 
 
-def wanted_row(ssm: Floats, features: Floats, beat: int, *, window_beats: int) -> Vector:
+def wanted_row(ssm: Floats, played: Floats, beat: int, *, window_beats: int) -> Vector:
     """Return the row that a beat's own features are to have with those of the beats before.
 
     A matrix of music is averaged along its diagonals, so every entry of it is a mean over
@@ -50,8 +50,8 @@ def wanted_row(ssm: Floats, features: Floats, beat: int, *, window_beats: int) -
     ----------
     ssm : np.ndarray, shape=(n_beats, n_beats)
         The wanted matrix.
-    features : np.ndarray, shape=(>= beat, n_features)
-        `beat_features` of the beats so far.
+    played : np.ndarray, shape=(>= beat, >= beat)
+        Similarity of the beats so far, not averaged; read below the diagonal.
     beat : int > 0
     window_beats : int > 0
         1 for a matrix that is not averaged; its own row is returned.
@@ -62,69 +62,72 @@ def wanted_row(ssm: Floats, features: Floats, beat: int, *, window_beats: int) -
         Not limited to [0, 1].
     """
     own = ssm[beat, :beat].astype(np.float64)
-    n_before = min(window_beats - 1, beat - 1)
-    column = np.arange(beat)
-    # Entry (k, j): what the pair of beats (beat - k, j - k) has; the sum over k = 1 to k.
-    had = np.zeros((window_beats, beat))
-    counted = np.zeros((window_beats, beat))
-    for k in range(1, n_before + 1):
-        had[k, k:] = features[: beat - k] @ features[beat - k]
-        counted[k, k:] = 1.0
-    had, counted = had.cumsum(axis=0), counted.cumsum(axis=0)
-    total, n_windows = np.zeros(beat), 0
-    for behind in range(window_beats):  # beats of the window before this one
-        centre = beat + window_beats // 2 - behind
-        if not 0 < centre < len(ssm):
-            continue
-        other = column + window_beats // 2 - behind
-        inside = (other >= 0) & (other < len(ssm))
-        wanted = np.where(inside, ssm[centre, np.clip(other, 0, len(ssm) - 1)], own)
-        total += wanted * (1.0 + counted[behind]) - had[behind]
-        n_windows += 1
-    return total / n_windows if n_windows else own
+    # Entry (k, j): the pair of beats (beat - k, j - k), then the sum over the pairs 1 to k.
+    pairs, known = np.zeros((2, window_beats, beat))
+    for k in range(1, min(window_beats, beat)):
+        pairs[k, k:] = played[beat - k, : beat - k]
+        known[k, k:] = 1.0
+    # A window with k pairs before this one has its centre `half - k` beats after it.
+    half = window_beats // 2
+    behind = np.arange(max(0, beat + half - len(ssm) + 1), min(window_beats, beat + half))
+    other = np.arange(beat) + (half - behind)[:, None]
+    wanted = ssm[(beat + half - behind)[:, None], other.clip(0, len(ssm) - 1)]
+    wanted = np.where((other >= 0) & (other < len(ssm)), wanted, own)
+    made_good = wanted * (1.0 + known.cumsum(axis=0)[behind]) - pairs.cumsum(axis=0)[behind]
+    row: Vector = made_good.mean(axis=0)
+    return row
 
 
 def attraction(row: Vector, features: Floats, strength: float) -> Floats:
-    """Return what speaks for every note because its pitch class makes the row.
+    """Return what speaks for every note because it helps to make the row.
 
-    The row over the earlier beats is explained by their chroma (ridge regression, both centred):
-    a pitch class weighs much where the beats that are to be alike have it and the others have not.
-    This is the paper's attention, the row of the matrix as weights of the past, with what all
-    beats share taken out.
+    The row over the earlier beats is explained by their features: by chroma and rhythm (ridge
+    regression) and by the notes of the tune (covariance, they are too many), all centred. A pitch
+    class, a step of the beat, a note of the tune weighs much where the beats that are to be alike
+    have it and the others have not. This is the paper's attention, the row of the matrix as
+    weights of the past, with what all beats share taken out.
 
     Parameters
     ----------
     row : np.ndarray, shape=(n_past,)
         From `wanted_row`.
     features : np.ndarray, shape=(>= n_past, n_features)
-        `beat_features` of the beats so far; their first `N_CONTEXT` columns are the chroma.
+        `beat_features` of the beats so far.
     strength : float in [0, 1]
 
     Returns
     -------
-    np.ndarray, shape=(N_NOTE_TOKENS,), float32
-        To be added to logits, at most `FULL_ATTRACTION`; zeros while there is too
-        little past.
+    np.ndarray, shape=(STEPS_PER_BEAT, N_NOTE_TOKENS), float32
+        To be added to logits; zeros while there is too little past.
     """
-    if len(row) < LEAST_PAST_BEATS:
-        return np.zeros(N_NOTE_TOKENS, np.float32)
-    chroma = features[: len(row), :N_CONTEXT].astype(np.float64)
-    chroma = chroma - chroma.mean(axis=0)
-    gram = chroma.T @ chroma + ATTRACTION_RIDGE * np.eye(N_CONTEXT)
-    weights = np.linalg.solve(gram, chroma.T @ (row - row.mean()))
-    weights *= FULL_ATTRACTION * strength / max(np.abs(weights).max(), TINY)
-    of_token: Floats = weights[TOKEN_VOICE * 12 + TOKEN_PITCH % 12].astype(np.float32)
-    return of_token
+    attracted = np.zeros((STEPS_PER_BEAT, N_NOTE_TOKENS), np.float32)
+    if len(row) < LEAST_PAST_BEATS or strength == 0:
+        return attracted
+    centred = row - row.mean()
+    past = features[: len(row)]
+    few = np.concatenate([past[:, CHROMA_COLUMNS], past[:, RHYTHM_COLUMNS]], axis=1)
+    few = (few - few.mean(axis=0)).astype(np.float64)
+    weights = np.linalg.solve(few.T @ few + RIDGE * np.eye(few.shape[1]), few.T @ centred)
+    of_class, of_step = weights[:-STEPS_PER_BEAT], weights[-STEPS_PER_BEAT:]
+    tune = (centred @ past[:, TUNE_COLUMNS]).reshape(STEPS_PER_BEAT, N_PITCHES)[:, ::-1]
+    attracted += CHROMA_PULL * _scaled(of_class)[TOKEN_VOICE * 12 + TOKEN_PITCH % 12]
+    attracted += RHYTHM_PULL * _scaled(of_step)[:, None]
+    attracted[:, :N_PITCHES] += TUNE_PULL * _scaled(tune)
+    return attracted * np.float32(strength)
 
 
-def row_errors(candidates: Floats, past: Floats, wanted: npt.NDArray[np.floating]) -> Vector:
+def _scaled(weights: Vector) -> Vector:
+    """Bring the largest weight to 1 or -1."""
+    scaled: Vector = weights / max(np.abs(weights).max(), TINY)
+    return scaled
+
+
+def row_errors(rows: Floats, wanted: Vector) -> Vector:
     """Return how far each candidate's row of the SSM is from the wanted one.
 
     Parameters
     ----------
-    candidates : np.ndarray, shape=(M, n_features)
-        `beat_features` of the candidates.
-    past : np.ndarray, shape=(n_past, n_features)
+    rows : np.ndarray, shape=(M, n_past)
     wanted : np.ndarray, shape=(n_past,)
 
     Returns
@@ -132,10 +135,9 @@ def row_errors(candidates: Floats, past: Floats, wanted: npt.NDArray[np.floating
     np.ndarray, shape=(M,), float64
         Mean squared differences; 0 where there is no past.
     """
-    if len(past) == 0:
-        return np.zeros(len(candidates))
-    difference = candidates @ past.T - wanted
-    return np.asarray((difference.astype(np.float64) ** 2).mean(axis=1))
+    if len(wanted) == 0:
+        return np.zeros(len(rows))
+    return np.asarray(((rows - wanted) ** 2).mean(axis=1))
 
 
 def note_errors(

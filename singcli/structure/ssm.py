@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from singcli.music.roll import chroma, onset_roll, sounding_roll
-from singcli.music.score import LEAD, STEPS_PER_BEAT, Score
+from singcli.music.score import LEAD, N_PITCHES, N_VOICES, STEPS_PER_BEAT, Score
 from singcli.structure.texture import Texture
 
 Matrix = npt.NDArray[np.float32]
@@ -28,6 +28,11 @@ Matrix = npt.NDArray[np.float32]
 WINDOW_BEATS = 8  # about two bars: phrases match, single chords do not
 LEAD_ONSET_WEIGHT = 0.7
 RHYTHM_WEIGHT = 0.5
+# Columns of `beat_features`: both voices' pitch classes, the lead's onsets (step by step, pitches
+# from low to high), onsets of each step.
+CHROMA_COLUMNS = slice(0, N_VOICES * 12)
+TUNE_COLUMNS = slice(N_VOICES * 12, N_VOICES * 12 + STEPS_PER_BEAT * N_PITCHES)
+RHYTHM_COLUMNS = slice(TUNE_COLUMNS.stop, TUNE_COLUMNS.stop + STEPS_PER_BEAT)
 LOUDEST_RHYTHM = 2  # more onsets than this at once count as this many
 BLOCK_ROWS = 64  # averaged at once: 1 MB of a piece of 1,000 bars
 

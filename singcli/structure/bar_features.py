@@ -1,0 +1,258 @@
+"""What segmentation sees of a piece: how alike its bars are, and how they sound.
+
+Conventions
+-----------
+- Matrices have bars on both axes. `alike` is *relative*: 0 is the piece's background (the median
+  over pairs of different bars), 1 is identity, what is less alike than the background is negative.
+- Bars are compared beat by beat from their beginnings, as far as both reach.
+- Pitches count as pitch classes, so that octaves do not matter and a bar can be compared with
+  another one in all twelve transpositions.
+
+References
+----------
+Müller, Clausen, "Transposition-invariant self-similarity matrices" (ISMIR 2007).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from singcli.music.score import LEAD, N_VOICES, STEPS_PER_BEAT, Score
+
+Vector = npt.NDArray[np.float64]
+Matrix = npt.NDArray[np.float32]
+
+N_CLASSES = 12
+TUNE_WEIGHT, RHYTHM_WEIGHT = 0.7, 0.5  # against the harmony, as in `singcli.structure.ssm`
+LOUDEST_RHYTHM = 2
+SHIFT_BARS = 4  # bars that agree on a transposition
+SHIFT_GAIN = 0.15  # by which a transposition must exceed the music as it stands
+SHIFT_SIMILARITY = 0.7  # of the bars, transposed
+LONGEST_REST_STEPS = 32
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BarFeatures:
+    """The bars of one piece.
+
+    Parameters
+    ----------
+    alike : np.ndarray, shape=(n_bars, n_bars), float32, at most 1
+        Relative similarity, see the conventions; up to transposition if there are notes.
+    overlap : np.ndarray, shape=(n_bars, n_bars), float32 in [0, 1], optional
+        Share of notes in common (step in the bar, voice, pitch class), up to transposition.
+    shift : np.ndarray, shape=(n_bars, n_bars), int8 in [-5, 6], optional
+        Semitones by which the row's bar stands above the column's; 0 where they are not alike.
+    tune : np.ndarray, shape=(n_bars,), optional
+        Share of the bar in which the lead sounds, doubled and at most 1.
+    rests : np.ndarray, shape=(n_bars, 3), optional
+        Around the bar line: the longest time between two onsets of the lead, the time since its
+        last one, the time until its next one; in units of four beats, at most 2.
+    texture : np.ndarray, shape=(n_bars, 5), optional
+        Onsets of lead and accompaniment, their mean pitches, velocity; as z-scores.
+    """
+
+    alike: Matrix
+    overlap: Matrix | None = None
+    shift: npt.NDArray[np.int8] | None = None
+    tune: Vector | None = None
+    rests: Vector | None = None
+    texture: Vector | None = None
+
+    @property
+    def n_bars(self) -> int:
+        """Number of bars."""
+        return len(self.alike)
+
+
+def bar_ssm(ssm: npt.NDArray[np.float32], bar_beats: npt.NDArray[np.int32]) -> Vector:
+    """Compare bars beat by beat: first beat with first, second with second.
+
+    Returns
+    -------
+    np.ndarray, shape=(n_bars, n_bars), float64 in [0, 1]
+        Mean over the beats that both bars have.
+    """
+    length = np.diff(bar_beats)
+    total = np.zeros((len(length), len(length)))
+    for place in range(int(length.max(initial=0))):
+        bars = np.flatnonzero(length > place)
+        beats = bar_beats[:-1][bars] + place
+        total[np.ix_(bars, bars)] += ssm[np.ix_(beats, beats)]
+    return total / np.minimum.outer(length, length)
+
+
+def bar_features_from_ssm(
+    ssm: npt.NDArray[np.float32], bar_beats: npt.NDArray[np.int32]
+) -> BarFeatures:
+    """Describe the bars of a piece of which only the self-similarity matrix is known."""
+    return BarFeatures(relative_similarity(bar_ssm(ssm, bar_beats)))
+
+
+def bar_features_from_score(score: Score) -> BarFeatures:
+    """Describe the bars of a piece whose notes are known."""
+    pitched, plain, onsets = _bar_rows(score)
+    length = np.diff(score.bar_beats)
+    common = np.minimum.outer(length, length).astype(np.float32)
+    plain_alike = _turned(pitched, plain, 0) / common
+    alike, shift = plain_alike.copy(), np.zeros(common.shape, np.int8)
+    most = np.maximum(along_diagonals(plain_alike) + SHIFT_GAIN, SHIFT_SIMILARITY)
+    for semitones in range(1, N_CLASSES):
+        turned = _turned(pitched, plain, semitones) / common
+        smooth = along_diagonals(turned)
+        better = smooth > most
+        alike[better], most[better], shift[better] = turned[better], smooth[better], semitones
+    overlap = np.zeros_like(common)
+    for semitones in np.unique(shift):
+        np.copyto(overlap, _overlap(onsets, int(semitones)), where=shift == semitones)
+    tune, rests = _tune(score)
+    return BarFeatures(
+        alike=relative_similarity(alike, typical=plain_alike),
+        overlap=overlap,
+        shift=np.where(shift > N_CLASSES // 2, shift - N_CLASSES, shift),
+        tune=tune,
+        rests=rests,
+        texture=_texture(score),
+    )
+
+
+def relative_similarity(bars: npt.NDArray[np.floating], typical: Matrix | None = None) -> Matrix:
+    """Return a matrix with the background at 0 and identity at 1.
+
+    Parameters
+    ----------
+    bars : np.ndarray, shape=(n_bars, n_bars), in [0, 1]
+    typical : np.ndarray, of the same shape, optional
+        Where the background is taken from; `bars` itself unless given.
+    """
+    below = (bars if typical is None else typical)[np.tril_indices(len(bars), -1)]
+    background = float(np.median(below)) if len(below) else 0.0
+    relative: Matrix = ((bars - background) / max(1.0 - background, 1e-6)).astype(np.float32)
+    return np.clip(relative, -1.0, 1.0)
+
+
+def _bar_rows(score: Score) -> tuple[Matrix, Matrix, Matrix]:
+    """Return harmony and tune, rhythm, and onsets of every bar.
+
+    Returns
+    -------
+    pitched : np.ndarray, shape=(n_bars, beats, n, 12)
+    plain : np.ndarray, shape=(n_bars, beats, STEPS_PER_BEAT)
+    onsets : np.ndarray, shape=(n_bars, steps * N_VOICES, 12), 0 or 1
+        Bars are filled up to the longest one. Harmony (two voices), tune and rhythm of one beat
+        have together the length 1.
+    """
+    n_steps, pitch_class = score.n_steps, score.pitch % N_CLASSES
+    struck = np.zeros((n_steps, N_VOICES, N_CLASSES), np.float32)
+    np.add.at(struck, (score.step, score.voice, pitch_class), 1.0)
+    change = np.zeros((n_steps + 1, N_VOICES, N_CLASSES), np.float32)
+    np.add.at(change, (score.step, score.voice, pitch_class), 1.0)
+    np.add.at(change, (score.step + score.duration, score.voice, pitch_class), -1.0)
+    sounding = np.cumsum(change[:-1], axis=0)
+
+    by_beat = (score.n_beats, STEPS_PER_BEAT, -1)
+    harmony = _unit(sounding.reshape(by_beat).sum(axis=1))
+    tune = _unit((struck[:, LEAD] > 0).reshape(score.n_beats, -1).astype(np.float32))
+    rhythm = np.minimum(struck.sum(axis=(1, 2)), LOUDEST_RHYTHM).reshape(score.n_beats, -1)
+    beats = _unit(np.concatenate([harmony, TUNE_WEIGHT * tune, RHYTHM_WEIGHT * _unit(rhythm)], 1))
+    n_pitched = beats.shape[1] - STEPS_PER_BEAT
+
+    starts, length = score.bar_beats[:-1], np.diff(score.bar_beats)
+    place = np.arange(length.max())
+    inside = place < length[:, None]
+    beat = np.where(inside, starts[:, None] + place, 0)
+    rows = beats[beat] * inside[..., None]
+    hits = (struck.reshape(score.n_beats, STEPS_PER_BEAT * N_VOICES, N_CLASSES) > 0)[beat]
+    onsets = (hits & inside[..., None, None]).astype(np.float32)
+    return (
+        rows[..., :n_pitched].reshape(*beat.shape, -1, N_CLASSES),
+        rows[..., n_pitched:],
+        onsets.reshape(len(starts), -1, N_CLASSES),
+    )
+
+
+def _turned(pitched: Matrix, plain: Matrix, semitones: int) -> Matrix:
+    """Return the beats' similarities, summed over each two bars, the column's bar moved up."""
+    turned = np.concatenate([_flat(np.roll(pitched, semitones, axis=-1)), _flat(plain)], axis=1)
+    similarity: Matrix = np.concatenate([_flat(pitched), _flat(plain)], axis=1) @ turned.T
+    return similarity
+
+
+def along_diagonals(bars: Matrix) -> Matrix:
+    """Return the best mean over `SHIFT_BARS` bars of a diagonal that contain each pair."""
+    n_bars = len(bars)
+    size = min(SHIFT_BARS, n_bars)
+    padded = np.zeros((n_bars + size - 1, n_bars + size - 1), np.float32)
+    for shift in range(size):  # window that begins `size - 1 - shift` bars before its pair
+        padded[shift : shift + n_bars, shift : shift + n_bars] += bars / size
+    best = padded[:n_bars, :n_bars].copy()
+    for shift in range(1, size):
+        np.maximum(best, padded[shift : shift + n_bars, shift : shift + n_bars], out=best)
+    return best
+
+
+def _overlap(onsets: Matrix, semitones: int) -> Matrix:
+    """Return notes in common over notes in either, the column's bar moved up."""
+    shared = _flat(onsets) @ _flat(np.roll(onsets, semitones, axis=-1)).T
+    size = onsets.sum(axis=(1, 2))
+    overlap: Matrix = shared / np.maximum(size[:, None] + size - shared, 1.0)
+    return overlap
+
+
+def _tune(score: Score) -> tuple[Vector, Vector]:
+    """Return how much of each bar the lead fills, and its rests around the bar lines."""
+    lead = score.voice == LEAD
+    steps = score.bar_beats.astype(np.int64) * STEPS_PER_BEAT
+    starts = steps[:-1]
+    change = np.zeros(score.n_steps + 1)
+    np.add.at(change, score.step[lead], 1.0)
+    np.add.at(change, score.step[lead] + score.duration[lead], -1.0)
+    sounding = np.cumsum(change[:-1]) > 0
+    share = np.add.reduceat(sounding, starts) / np.diff(steps)
+
+    far = LONGEST_REST_STEPS
+    onset = np.r_[-far, np.unique(score.step[lead]), score.n_steps + far]
+    after = np.searchsorted(onset, starts)
+    since, until = starts - onset[np.maximum(after - 1, 0)], onset[after] - starts
+    longest = np.zeros(len(starts))
+    for nearby in (-2, -1, 0, 1):  # rests that lie around the bar line, not only on it
+        index = np.clip(after + nearby, 1, len(onset) - 1)
+        near = (onset[index - 1] < starts + far // 4) & (onset[index] > starts - far // 2)
+        longest = np.maximum(longest, np.where(near, onset[index] - onset[index - 1], 0))
+    rests = np.minimum(np.column_stack([longest, since, until]), far) / (far / 2)
+    return np.minimum(2.0 * share, 1.0), rests
+
+
+def _texture(score: Score) -> Vector:
+    steps = score.bar_beats.astype(np.int64) * STEPS_PER_BEAT
+    bar = np.searchsorted(steps, score.step, side="right") - 1
+    columns = []
+    for voice in range(N_VOICES):
+        mine = score.voice == voice
+        count = np.bincount(bar[mine], minlength=score.n_bars)
+        columns += [count / np.diff(steps), _means(bar[mine], score.pitch[mine], count)]
+    columns.append(_means(bar, score.velocity, np.bincount(bar, minlength=score.n_bars)))
+    table = np.column_stack(columns)
+    return np.asarray((table - table.mean(axis=0)) / (table.std(axis=0) + 1e-3))
+
+
+def _means(
+    bar: npt.NDArray[np.int64], value: npt.NDArray[np.uint8], count: npt.NDArray[np.int64]
+) -> Vector:
+    """Return the mean value of each bar's notes, and the median of these where there are none."""
+    total = np.bincount(bar, value.astype(np.float64), minlength=len(count))
+    filled = count > 0
+    means = total / np.maximum(count, 1)
+    return np.where(filled, means, np.median(means[filled]) if filled.any() else 0.0)
+
+
+def _flat(rows: Matrix) -> Matrix:
+    return rows.reshape(len(rows), -1)
+
+
+def _unit(rows: Matrix) -> Matrix:
+    length = np.linalg.norm(rows, axis=-1, keepdims=True)
+    return np.asarray(rows / np.where(length > 0, length, 1), np.float32)
