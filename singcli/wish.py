@@ -28,7 +28,7 @@ from singcli.structure.ssm_file import Structure, read_ssm
 from singcli.structure.texture import Texture
 
 DEFAULT_TEMPERATURE = 0.97  # at 1 too many notes leave the key (docs/results.md)
-FORM_STRICTNESS, TEMPLATE_STRICTNESS = 0.8, 0.5
+FORM_STRICTNESS, TEMPLATE_STRICTNESS = 0.85, 0.5
 FORM_CANDIDATES, TEMPLATE_CANDIDATES = 1, 3  # what pays for either (docs/results.md)
 LEAD_IN_BARS = 4  # songs of the training data have an intro of about this length
 

@@ -185,10 +185,11 @@ class TestBlend:
         assert blend.beat_s[1] == 0.5
 
     def test_sections_are_found_anew(self):
-        parts = [(form_structure("A8 B8 A8:0 B8:0"), 1), (form_structure("A8 B8 A8:0.1 B8:0.1"), 1)]
+        texts = ("A8 B8 C8 A8:0 C8:0", "A8 B8 C8 A8:0.1 C8:0.1")
+        parts = [(form_structure(text), 1) for text in texts]
         blend = blend_structures(parts, name="x")
-        assert [span.label for span in blend.sections] == list("ABAB")
-        assert [span.n_bars for span in blend.sections] == [8] * 4
+        assert [span.label for span in blend.sections] == list("ABCAC")
+        assert [span.n_bars for span in blend.sections] == [8] * 5
 
     def test_provenance_names_all_parts_and_is_kept_in_the_file(self, tmp_path):
         one = form_structure("A4 B4", licence="MIT")

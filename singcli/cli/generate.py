@@ -102,7 +102,7 @@ def generate(
         float | None,
         typer.Option(
             help="Share of its notes that a repeat has in common with its source: from 0 (new "
-            "notes) to 1 (note for note) [default: 0.8 for forms, 0.5 for templates]."
+            "notes) to 1 (note for note) [default: 0.85 for forms, 0.5 for templates]."
         ),
     ] = None,
     section_strictness: Annotated[
