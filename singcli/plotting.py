@@ -122,7 +122,7 @@ def write_song_png(
     for name, ssm in (("wanted", wanted), ("measured", measured)):
         image = draw_ssm(axes[name], ssm, score.bar_beats, sections)
         axes[name].set_ylabel("")
-        axes[name].set_title(name, pad=22)
+        axes[name].set_xlabel(f"{name}, bar by bar", fontsize="large")  # above stand the sections
     figure.colorbar(
         image, ax=[axes["wanted"], axes["measured"]], label="similarity", aspect=30, pad=0.01
     )

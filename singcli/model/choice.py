@@ -72,18 +72,17 @@ def note_probs(
     -----
     Source: See, Liu, Manning (2017), equation 9.
     """
-    own = softmax(logits / temperature)
+    scaled = logits / temperature
     if attraction is not None:
-        own[:, :N_NOTE_TOKENS] *= np.exp(attraction)
-        own /= own.sum(axis=1, keepdims=True)
+        scaled[:, :N_NOTE_TOKENS] += attraction
     if (shift < 0).any():
-        held_back = np.exp(np.minimum(shift, 0.0))[:, None]
-        own[:, :N_NOTE_TOKENS] *= np.where(source, held_back, 1.0)
-        own /= own.sum(axis=1, keepdims=True)
+        scaled[:, :N_NOTE_TOKENS] += source * np.minimum(shift, 0.0)[:, None]
         shift = np.where(copied == STOP, np.maximum(shift, 0.0), shift)
+    own = softmax(scaled)
     with np.errstate(over="ignore"):
         odds = 1 / (1 + np.exp(-(gate + shift)))
-    probs: Floats = own * (1 - odds)[:, None]
+    own *= (1 - odds)[:, None]
+    probs: Floats = own
     probs[np.arange(len(probs)), copied] += odds
     return probs
 

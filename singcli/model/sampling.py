@@ -243,7 +243,7 @@ class _Sampler:
         )
         if now.place == 0 and (last == START).all():
             asleep = (now.sound[alive] == WAKING) & ~self.remaining[alive].any(axis=1)
-            probs = choice.woken(probs, asleep)
+            probs = choice.woken(probs, asleep) if asleep.any() else probs
         probs = choice.nucleus(probs, self.options.top_p)
         if self.has_given:
             free, given = self._given(now.step, alive, after)

@@ -31,6 +31,7 @@ LEAP_ERROR = 0.01  # of a leap of more than an octave in the lead
 LEAST_PAST_BEATS = 8
 OCTAVE = 12
 TINY = 1e-9
+_CLASS_OF_TOKEN = TOKEN_VOICE * 12 + TOKEN_PITCH % 12  # column of the chroma
 
 
 def steering_weight(strength: float) -> float:
@@ -63,17 +64,17 @@ def wanted_row(ssm: Floats, played: Floats, beat: int, *, window_beats: int) -> 
     """
     own = ssm[beat, :beat].astype(np.float64)
     # Entry (k, j): the pair of beats (beat - k, j - k), then the sum over the pairs 1 to k.
-    pairs, known = np.zeros((2, window_beats, beat))
+    pairs = np.zeros((window_beats, beat))
     for k in range(1, min(window_beats, beat)):
         pairs[k, k:] = played[beat - k, : beat - k]
-        known[k, k:] = 1.0
+    known = np.minimum(np.arange(window_beats)[:, None], np.arange(beat))
     # A window with k pairs before this one has its centre `half - k` beats after it.
     half = window_beats // 2
     behind = np.arange(max(0, beat + half - len(ssm) + 1), min(window_beats, beat + half))
     other = np.arange(beat) + (half - behind)[:, None]
     wanted = ssm[(beat + half - behind)[:, None], other.clip(0, len(ssm) - 1)]
     wanted = np.where((other >= 0) & (other < len(ssm)), wanted, own)
-    made_good = wanted * (1.0 + known.cumsum(axis=0)[behind]) - pairs.cumsum(axis=0)[behind]
+    made_good = wanted * (1.0 + known[behind]) - pairs.cumsum(axis=0)[behind]
     row: Vector = made_good.mean(axis=0)
     return row
 
@@ -105,14 +106,14 @@ def attraction(row: Vector, features: Floats, strength: float) -> Floats:
         return attracted
     centred = row - row.mean()
     past = features[: len(row)]
-    few = np.concatenate([past[:, CHROMA_COLUMNS], past[:, RHYTHM_COLUMNS]], axis=1)
-    few = (few - few.mean(axis=0)).astype(np.float64)
+    few = np.concatenate([past[:, CHROMA_COLUMNS], past[:, RHYTHM_COLUMNS]], axis=1, dtype=float)
+    few -= few.mean(axis=0)
     weights = np.linalg.solve(few.T @ few + RIDGE * np.eye(few.shape[1]), few.T @ centred)
     of_class, of_step = weights[:-STEPS_PER_BEAT], weights[-STEPS_PER_BEAT:]
-    tune = (centred @ past[:, TUNE_COLUMNS]).reshape(STEPS_PER_BEAT, N_PITCHES)[:, ::-1]
-    attracted += CHROMA_PULL * _scaled(of_class)[TOKEN_VOICE * 12 + TOKEN_PITCH % 12]
+    tune = (centred.astype(np.float32) @ past[:, TUNE_COLUMNS]).reshape(STEPS_PER_BEAT, -1)
+    attracted += CHROMA_PULL * _scaled(of_class)[_CLASS_OF_TOKEN]
     attracted += RHYTHM_PULL * _scaled(of_step)[:, None]
-    attracted[:, :N_PITCHES] += TUNE_PULL * _scaled(tune)
+    attracted[:, :N_PITCHES] += TUNE_PULL * _scaled(tune)[:, ::-1]
     return attracted * np.float32(strength)
 
 
