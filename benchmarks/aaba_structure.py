@@ -44,13 +44,14 @@ from singcli.preparation.scores import score_from_midi
 from singcli.preset_library import read_preset
 from singcli.recipe import read_recipe
 from singcli.structure.section import Span
+from singcli.wish import FORM_STRICTNESS
 
 STRICTNESS = (0.0, 0.25, 0.5, 0.75, 1.0)
 FIGURES = ("same_label", "different_label", "r_bars", "r_beats", "boundary_f", "label_f")
 EXCERPTS_EACH = 4  # one alone leaves the rarer figures, such as empty steps, to chance
 UNREPEATED_LABELS = frozenset("iox")  # POP909: intro, outro and bridges are not the same music
 
-SAME_LABEL_RANGE = (0.45, 0.75)
+DIAL_TOLERANCE = 0.08
 DIFFERENT_LABEL_LIMIT = 0.10
 CORRELATION_LIMIT = 0.75
 IDENTICAL_LIMIT = 0.97
@@ -140,9 +141,11 @@ def verdicts(default: Sequence[Measured], ladder: dict[float, list[Measured]]) -
     different = mean(m.structure.different_label for m in default) or 0.0
     r = mean(m.structure.r_bars for m in default) or 0.0
     by_strictness = [mean(m.structure.same_label for m in ladder[s]) or 0.0 for s in sorted(ladder)]
-    low, high = SAME_LABEL_RANGE
     checks = [
-        (f"same-label overlap {same:.3f} in {low} to {high}", low <= same <= high),
+        (
+            f"same-label overlap {same:.3f} within {DIAL_TOLERANCE} of {FORM_STRICTNESS}",
+            abs(same - FORM_STRICTNESS) <= DIAL_TOLERANCE,
+        ),
         (
             f"different-label overlap {different:.3f} below {DIFFERENT_LABEL_LIMIT}",
             different < DIFFERENT_LABEL_LIMIT,

@@ -186,9 +186,9 @@ class TestAabaStructure:
             )
             return [script.Measured(report, measure_guards(score))]
 
-        good = script.verdicts(songs(0.6), {0.0: songs(0.3), 1.0: songs(0.98)})
+        good = script.verdicts(songs(0.82), {0.0: songs(0.3), 1.0: songs(0.98)})
         assert [line.split(":")[0] for line in good] == ["reached"] * 5
-        bad = script.verdicts(songs(0.8), {0.0: songs(0.5), 0.5: songs(0.4), 1.0: songs(0.9)})
+        bad = script.verdicts(songs(0.6), {0.0: songs(0.5), 0.5: songs(0.4), 1.0: songs(0.9)})
         assert [line.split(":")[0] for line in bad] == [
             "MISSED",
             "reached",
