@@ -22,7 +22,6 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 from _beat_bag import BeatBag
 from _four_way import (
     SHUFFLED,
@@ -50,6 +49,7 @@ from _machine import (
     write_json,
 )
 from _sampling import sample_in_batches
+from _template_songs import structure_from_score
 
 from singcli.dataset import Dataset, Song
 from singcli.errors import InputError
@@ -59,9 +59,6 @@ from singcli.model.plan import Plan, SamplingOptions
 from singcli.model.runtime import Runtime
 from singcli.model.sampling import sample_scores
 from singcli.music.score import Score
-from singcli.structure.segmentation import sections_from_ssm
-from singcli.structure.ssm import ssm_from_score
-from singcli.structure.ssm_file import Provenance, Structure
 from singcli.wish import Template, Wish
 
 MEAN_R = 0.75
@@ -99,18 +96,7 @@ class Result(NamedTuple):
 
 def wish_from_score(score: Score, name: str) -> Wish:
     """Return what `generate --template` makes of a piece."""
-    ssm = ssm_from_score(score)
-    structure = Structure(
-        ssm=ssm,
-        bar_beats=score.bar_beats,
-        beat_s=np.arange(score.n_beats, dtype=np.float64) * (60.0 / score.tempo_bpm),
-        sections=tuple(sections_from_ssm(ssm, score.bar_beats)),
-        tempo_bpm=score.tempo_bpm,
-        meter=f"{int(np.bincount(np.diff(score.bar_beats)).argmax())}/4",
-        key=score.key,
-        provenance=Provenance("midi", name, ""),
-    )
-    return Wish(Template(structure, ()))
+    return Wish(Template(structure_from_score(score, name), ()))
 
 
 def templates_from_songs(songs: Sequence[Song], n_bars: int, runtime: Runtime) -> Templates:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 
 from singcli.errors import SingError
@@ -18,12 +19,7 @@ def require_train_extra() -> None:
     SingError
         Naming what is missing and the command that installs it.
     """
-    missing = [name for name in TRAIN_MODULES if find_spec(name) is None]
-    if missing:
-        raise SingError(
-            f"training and export need {', '.join(missing)}",
-            "install the extra: pip install 'singcli[train]'",
-        )
+    _require(TRAIN_MODULES, "train", "training and export need {}")
 
 
 def require_audio_extra() -> None:
@@ -34,9 +30,13 @@ def require_audio_extra() -> None:
     SingError
         Naming what is missing and the command that installs it.
     """
-    missing = [name for name in AUDIO_MODULES if find_spec(name) is None]
+    _require(AUDIO_MODULES, "audio", "a recording needs {} to be heard")
+
+
+def _require(modules: Sequence[str], extra: str, message: str) -> None:
+    missing = [name for name in modules if find_spec(name) is None]
     if missing:
         raise SingError(
-            f"a recording needs {' and '.join(missing)} to be heard",
-            'install the extra: pip install "singcli[audio]"',
+            message.format(", ".join(missing)),
+            f"install the extra: pip install 'singcli[{extra}]'",
         )

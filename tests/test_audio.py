@@ -275,9 +275,9 @@ class TestWithoutLibrosa:
         from singcli import audio
 
         monkeypatch.setattr("singcli.extras.find_spec", lambda _: None)
-        with pytest.raises(SingError, match="needs librosa and soundfile") as error:
+        with pytest.raises(SingError, match="needs librosa, soundfile") as error:
             audio.structure_from_audio(tmp_path / "song.wav")
-        assert 'pip install "singcli[audio]"' in error.value.remedy
+        assert "pip install 'singcli[audio]'" in error.value.remedy
 
     def test_importing_the_module_imports_neither(self):
         code = (
