@@ -387,3 +387,6 @@ def test_the_graph_is_one_valid_file():
     model = model_from_network(regenerate.tiny_network(), regenerate.tiny_card())
     onnx.checker.check_model(model, full_check=True)
     assert not any(t.data_location for t in model.graph.initializer)
+    content = model.SerializeToString()
+    assert b".py" not in content  # no traces of where it was made
+    assert str(Path(regenerate.__file__).parent.parent).encode() not in content

@@ -149,7 +149,15 @@ def _traced(
             verbose=False,
         )
     assert program is not None
-    return program.model_proto.graph
+    return _without_traces(program.model_proto.graph)
+
+
+def _without_traces(graph: GraphProto) -> GraphProto:
+    """Drop what the exporter notes of our source lines: nobody's folders belong into a model."""
+    for part in (graph, *graph.node, *graph.value_info, *graph.input, *graph.output):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    return graph
 
 
 @contextmanager
