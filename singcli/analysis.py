@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from singcli.audio import AUDIO_SUFFIXES, structure_from_audio
 from singcli.dataset import SectionSpan
-from singcli.errors import InputError, nearest_names
+from singcli.errors import InputError, hint_from_names, nearest_names
 from singcli.files import validate_new_file, write_text
 from singcli.music.score import Score
 from singcli.music.voice_files import read_voice_rules
@@ -34,6 +34,7 @@ from singcli.preparation.sources import MIDI_SUFFIXES, Source, SourceReader
 from singcli.preset_library import is_preset_path, preset_names, preset_path
 from singcli.structure.alignment import RepeatMap, repeat_map_from_ssm
 from singcli.structure.bar_copies import BarCopy, bar_copies
+from singcli.structure.bar_features import BarFeatures, bar_features_from_score
 from singcli.structure.form import Form, ssm_from_form
 from singcli.structure.form_string import form_from_string
 from singcli.structure.found_form import FoundSection
@@ -47,7 +48,7 @@ from singcli.structure.outline import (
 from singcli.structure.preset import form_from_toml
 from singcli.structure.preset_text import text_from_form
 from singcli.structure.section import Span
-from singcli.structure.segmentation import sections_from_score
+from singcli.structure.segmentation import sections_from_features
 from singcli.structure.ssm import WINDOW_BEATS, ssm_from_score
 from singcli.structure.ssm_file import MAX_BEATS, Provenance, Structure, read_ssm, write_ssm
 from singcli.structure.texture import DEFAULT_TEXTURE
@@ -55,11 +56,12 @@ from singcli.toml_tables import read_toml
 
 
 class Piece(NamedTuple):
-    """What is known of a source: its form if it is one, its notes if it has some."""
+    """What is known of a source: its form if it is one, its notes and bars if it has notes."""
 
     structure: Structure
     form: Form | None = None
     score: Score | None = None
+    bars: BarFeatures | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +124,11 @@ def analyse(
         raise InputError(f"{preset}: a preset ends in .toml")
     _validate_outputs(outputs, source, overwrite=overwrite)
 
-    structure, form, score = structure_from_source(source, beats=beats, rules=rules)
+    piece = structure_from_source(source, beats=beats, rules=rules)
+    structure, form = piece.structure, piece.form
     repeats = repeat_map_from_ssm(structure.ssm)
     if form is None:
-        outline = _outline(structure, score)
+        outline = _outline(piece)
         sections = outline.sections
         if preset is not None:
             form = form_from_outline(outline, structure, name=preset.stem)
@@ -230,6 +233,7 @@ def _piece_from_midi(path: Path, *, beats: Beats, rules: str) -> Piece:
     if score.n_beats > MAX_BEATS:
         raise InputError(f"{path}: {score.n_beats} beats, allowed {MAX_BEATS}")
     given = _without_gaps(prepared.sections, score.n_bars)
+    bars = bar_features_from_score(score)
     settings = {
         "features": "chroma of both voices, lead onsets, rhythm",
         "window_beats": WINDOW_BEATS,
@@ -241,13 +245,13 @@ def _piece_from_midi(path: Path, *, beats: Beats, rules: str) -> Piece:
         ssm=ssm_from_score(score),
         bar_beats=score.bar_beats,
         beat_s=_beat_times(score.n_beats, score.tempo_bpm),
-        sections=tuple(given or sections_from_score(score)),
+        sections=tuple(given or sections_from_features(bars)),
         tempo_bpm=score.tempo_bpm,
         meter=prepared.meter,
         key=score.key,
         provenance=Provenance("midi", path.name, _sha256(content), licence or "", settings),
     )
-    return Piece(structure, score=score)
+    return Piece(structure, score=score, bars=bars)
 
 
 def _begins_like_midi(path: Path) -> bool:
@@ -268,16 +272,17 @@ def _form_from_text(text: str) -> Form:
             raise
         names = preset_names()
         near = nearest_names(text.lower(), names)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"presets: {', '.join(names)}"
+        hint = hint_from_names(near, f"presets: {', '.join(names)}")
         raise InputError(
             f"{text!r} is not a file, a preset or a form", f'{hint} (a form: "A8 A8 B8 A8")'
         ) from error
 
 
-def _outline(structure: Structure, score: Score | None) -> Outline:
-    if score is None:
+def _outline(piece: Piece) -> Outline:
+    structure = piece.structure
+    if piece.score is None:
         return outline_from_ssm(structure.ssm, structure.bar_beats, structure.sections)
-    return outline_from_score(score, structure.sections)
+    return outline_from_score(piece.score, structure.sections, bars=piece.bars)
 
 
 def _without_gaps(sections: tuple[SectionSpan, ...], n_bars: int) -> list[Span]:

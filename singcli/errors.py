@@ -6,7 +6,7 @@ Anything that is not a `SingError` is a bug of ours and ends in a traceback.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class SingError(Exception):
@@ -48,3 +48,8 @@ class StructureError(SingError):
 def nearest_names(name: str, known: Iterable[str], limit: int = 3) -> list[str]:
     """Return up to `limit` known names that look like `name`, the nearest first."""
     return difflib.get_close_matches(name, sorted(known), n=limit, cutoff=0.4)
+
+
+def hint_from_names(near: Sequence[str], otherwise: str | None = None) -> str | None:
+    """Return a question for the names of `nearest_names`, or what to say where none is near."""
+    return f"did you mean {' or '.join(near)}?" if near else otherwise

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from singcli.attempts import Attempt, Attempts, Order, Workshop
-from singcli.errors import InputError, StructureError, nearest_names
+from singcli.errors import InputError, StructureError, hint_from_names, nearest_names
 from singcli.files import write_bytes
 from singcli.metrics.report import StructureReport, without_transpositions
 from singcli.model.plan import Plan
@@ -206,7 +206,7 @@ def model_path(name_or_path: str) -> Path:
     if name_or_path in names:
         return checkpoints_dir() / f"{name_or_path}.onnx"
     near = nearest_names(name_or_path, names)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(names)}"
+    hint = hint_from_names(near, f"there are: {', '.join(names)}")
     raise InputError(
         f"no model is called {name_or_path!r}", f"{hint} (a file of yours ends in .onnx)"
     )

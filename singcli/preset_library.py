@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from singcli.errors import InputError, nearest_names
+from singcli.errors import InputError, hint_from_names, nearest_names
 from singcli.files import validate_new_file, write_text
 from singcli.music.key import Key
 from singcli.resources import presets_dir
@@ -149,7 +149,7 @@ def find_preset(name_or_path: str) -> PresetFile:
     if name_or_path in presets:
         return presets[name_or_path]
     near = nearest_names(name_or_path.lower(), presets)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(presets)}"
+    hint = hint_from_names(near, f"there are {', '.join(presets)}")
     raise InputError(
         f"no preset is called {name_or_path!r}", f"{hint} (a file of yours ends in {SUFFIX})"
     )

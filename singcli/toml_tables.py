@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from singcli.errors import InputError, nearest_names
+from singcli.errors import InputError, hint_from_names, nearest_names
 
 MAX_BYTES = 1_000_000
 
@@ -137,10 +137,9 @@ def _problem(
     if details["type"] == "extra_forbidden":
         known = _known_keys(location, schema)
         near = nearest_names(str(location[-1]), known, limit=1)
-        hint = f"did you mean {near[0]}?" if near else None
         words = ", ".join(known)
         message = f"{source}: unknown key {where}, allowed: {words}"
-        return Problem(message, hint, where, None, words)
+        return Problem(message, hint_from_names(near), where, None, words)
     if details["type"] == "missing":
         return Problem(f"{source}: {where} is missing", None, where)
     shown = repr(details["input"])

@@ -12,8 +12,8 @@ import pytest
 from singcli.dataset import SectionSpan, Song
 from singcli.errors import InputError, SingError
 from singcli.music.key import Key
+from singcli.structure.bar_features import bar_ssm
 from singcli.structure.section import Span
-from singcli.structure.segmentation import bar_ssm
 from singcli.structure.ssm import ssm_from_score
 from singcli.structure.ssm_file import (
     Provenance,

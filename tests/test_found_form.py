@@ -12,12 +12,16 @@ from singcli.structure.found_form import (
     FoundPhrase,
     FoundSection,
     form_from_found,
-    form_from_sections,
     measured_sections,
     span_similarity,
 )
 from singcli.structure.outline import outline_from_score, outline_from_ssm, sections_of_form
 from singcli.structure.section import Phrase, Span
+
+
+def form_from_sections(ssm, bar_beats, sections, **facts):
+    bars = bar_ssm(ssm, bar_beats)
+    return form_from_found(measured_sections(bars, sections), bars, bar_beats, **facts)
 
 
 def tune(n_bars: int, *, seed: int = 0, voice: int = LEAD) -> Score:

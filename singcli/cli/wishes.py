@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from singcli.errors import InputError, nearest_names
+from singcli.errors import InputError, hint_from_names, nearest_names
 
 if TYPE_CHECKING:
     from singcli.structure.form import Form
@@ -222,6 +222,7 @@ def _strictness_of_labels(texts: Sequence[str]) -> dict[str, float]:
 def _with_strictness(wish: Wish, strictness: Mapping[str, float]) -> Wish:
     """Return the wish with the strictness of all sections of these labels changed."""
     from singcli.structure.form import Form
+    from singcli.structure.section import distinct_labels
 
     if not strictness:
         return wish
@@ -231,11 +232,11 @@ def _with_strictness(wish: Wish, strictness: Mapping[str, float]) -> Wish:
             "--section-strictness needs a form, found a template",
             "make a preset of it first: singcli ssm FILE --emit-preset NAME.toml",
         )
-    labels = list(dict.fromkeys(section.label for section in form.sections))
+    labels = distinct_labels(form.sections)
     for label in strictness:
         if label not in labels:
-            near = nearest_names(label, labels)
-            hint = f"did you mean {near[0]}?" if near else f"sections are {', '.join(labels)}"
+            near = nearest_names(label, labels, limit=1)
+            hint = hint_from_names(near, f"sections are {', '.join(labels)}")
             raise InputError(f"--section-strictness: no section is called {label!r}", hint)
     sections = tuple(
         dataclasses.replace(section, strictness=strictness.get(section.label, section.strictness))
@@ -247,17 +248,8 @@ def _with_strictness(wish: Wish, strictness: Mapping[str, float]) -> Wish:
 def form_to_save(wish: Wish, name: str) -> Form:
     """Return what a wish follows as a form of this name; that of a template is found in it."""
     from singcli.structure.form import Form
-    from singcli.structure.segmentation import form_from_sections
+    from singcli.structure.outline import form_from_structure
 
     if isinstance(wish.source, Form):
         return dataclasses.replace(wish.source, name=name)
-    structure = wish.source.structure
-    return form_from_sections(
-        structure.ssm,
-        structure.bar_beats,
-        structure.sections,
-        tempo_bpm=structure.tempo_bpm,
-        meter=structure.meter,
-        key=structure.key,
-        name=name,
-    )
+    return form_from_structure(wish.source.structure, name=name)

@@ -22,10 +22,11 @@ from singcli.metrics.structure import (
     structure_correlation,
 )
 from singcli.music.score import Score
+from singcli.structure.bar_features import bar_ssm
 from singcli.structure.dial import overlap_map
 from singcli.structure.form import Form, ssm_from_form, wanted_bar_map
 from singcli.structure.section import Span
-from singcli.structure.segmentation import bar_ssm, sections_from_score, sections_from_ssm
+from singcli.structure.segmentation import sections_from_score, sections_from_ssm
 from singcli.structure.ssm import ssm_from_score
 
 BarMap = npt.NDArray[np.float32] | npt.NDArray[np.float64]

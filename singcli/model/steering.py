@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from singcli.model.contract import N_NOTE_TOKENS, TOKEN_PITCH, TOKEN_VOICE
-from singcli.music.key import Key, Mode
+from singcli.music.key import Mode, reference_key
 from singcli.music.score import MIN_PITCH, N_PITCHES, STEPS_PER_BEAT
 from singcli.structure.ssm import CHROMA_COLUMNS, RHYTHM_COLUMNS, TUNE_COLUMNS
 
@@ -158,8 +158,7 @@ def note_errors(
     -------
     np.ndarray, shape=(M,), float64
     """
-    key = Key(0, "major") if mode == "major" else Key(9, "minor")
-    foreign = ~key.scale[(MIN_PITCH + np.arange(N_PITCHES)) % 12]
+    foreign = ~reference_key(mode).scale[(MIN_PITCH + np.arange(N_PITCHES)) % 12]
     errors = FOREIGN_ERROR * onsets[..., foreign].sum(axis=(1, 2, 3))
     lead = onsets[:, :, 0]
     previous = last_lead.astype(np.int64)

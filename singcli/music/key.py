@@ -66,8 +66,7 @@ class Key:
     @property
     def shift_to_reference(self) -> int:
         """Semitones, -5 to 6, that move music in this key to C major or A minor."""
-        reference = 0 if self.mode == "major" else 9
-        return (reference - self.tonic + 5) % 12 - 5
+        return (reference_key(self.mode).tonic - self.tonic + 5) % 12 - 5
 
     @property
     def scale(self) -> npt.NDArray[np.bool_]:
@@ -76,6 +75,11 @@ class Key:
         inside = np.zeros(12, np.bool_)
         inside[(np.array(degrees) + self.tonic) % 12] = True
         return inside
+
+
+def reference_key(mode: Mode) -> Key:
+    """Return the key in which models hear and play music of a mode: C major or A minor."""
+    return Key(0 if mode == "major" else 9, mode)
 
 
 def estimate_key(weights: npt.ArrayLike) -> Key:

@@ -29,7 +29,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from singcli.errors import InputError, nearest_names
+from singcli.errors import InputError, hint_from_names, nearest_names
 from singcli.music.key import Key
 from singcli.music.meter import beats_from_meter, meter_of_bar, quarters_of_meter
 from singcli.structure.form_map import stripes_from_bars, wanted_bars
@@ -280,8 +280,8 @@ def _canonical_similarity(
         where = f"similarity.{one}.{other}"
         for label in (one, other):
             if label not in order:
-                near = nearest_names(label, order)
-                hint = f"did you mean {near[0]}?" if near else f"sections are {', '.join(order)}"
+                near = nearest_names(label, order, limit=1)
+                hint = hint_from_names(near, f"sections are {', '.join(order)}")
                 raise InputError(f"{where}: no section is called {label!r}", hint)
         if one == other:
             raise InputError(

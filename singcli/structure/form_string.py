@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NoReturn
 
-from singcli.errors import nearest_names
+from singcli.errors import hint_from_names, nearest_names
 from singcli.music.key import Key
 from singcli.music.meter import beats_from_meter
 from singcli.structure.form import DEFAULT_METER, DEFAULT_TEMPO_BPM, Form
@@ -220,12 +220,12 @@ class _Reader:
         used = {part.label for part in parts}
         for definition in self.definitions.values():
             if definition.label not in used:
-                near = nearest_names(definition.label, used)
+                near = nearest_names(definition.label, used, limit=1)
                 fail(
                     self.text,
                     definition.position,
                     f"no section is called {definition.label}, allowed: {', '.join(sorted(used))}",
-                    f"did you mean {near[0]}?" if near else None,
+                    hint_from_names(near),
                 )
 
     def _validate_total(self, parts: Sequence[Part], lengths: Sequence[float]) -> None:

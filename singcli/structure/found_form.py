@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from singcli.music.key import Key
-from singcli.structure.bar_features import Vector, bar_ssm
+from singcli.structure.bar_features import Vector
 from singcli.structure.form import DEFAULT_VARIATION, Form, Phrase, Section, quarters_of_meter
 from singcli.structure.section import Span
 
@@ -123,29 +123,6 @@ def measured_sections(
             )
         )
     return tuple(found)
-
-
-def form_from_sections(
-    ssm: npt.NDArray[np.float32],
-    bar_beats: npt.NDArray[np.int32],
-    sections: Sequence[Span],
-    *,
-    tempo_bpm: float,
-    meter: str,
-    key: Key | None,
-    name: str,
-) -> Form:
-    """Describe the sections of a matrix as a form; as `form_from_found`, without phrases."""
-    bars = bar_ssm(ssm, bar_beats)
-    return form_from_found(
-        measured_sections(bars, sections),
-        bars,
-        bar_beats,
-        tempo_bpm=tempo_bpm,
-        meter=meter,
-        key=key,
-        name=name,
-    )
 
 
 def form_from_found(

@@ -50,7 +50,9 @@ class Outline:
     bars: Vector
 
 
-def outline_from_score(score: Score, sections: Sequence[Span] = ()) -> Outline:
+def outline_from_score(
+    score: Score, sections: Sequence[Span] = (), *, bars: BarFeatures | None = None
+) -> Outline:
     """Outline a piece whose notes are known.
 
     Parameters
@@ -58,8 +60,11 @@ def outline_from_score(score: Score, sections: Sequence[Span] = ()) -> Outline:
     score : Score
     sections : sequence of Span
         Without gaps; found in the music unless given.
+    bars : BarFeatures, optional
+        Those of the score where they are known already.
     """
-    bars = bar_features_from_score(score)
+    if bars is None:
+        bars = bar_features_from_score(score)
     spans = sections or sections_from_features(bars)
     transpositions = _transpositions(bars, spans)
     of_bar = np.repeat(transpositions, [span.n_bars for span in spans])
@@ -101,6 +106,19 @@ def form_from_outline(outline: Outline, structure: Structure, *, name: str) -> F
         key=structure.key,
         name=name,
     )
+
+
+def form_from_structure(structure: Structure, *, name: str) -> Form:
+    """Return the sections of a structure as a form, without phrases.
+
+    Raises
+    ------
+    InputError
+        As `form_from_outline`.
+    """
+    bars = bar_ssm(structure.ssm, structure.bar_beats)
+    outline = Outline(measured_sections(bars, structure.sections), bars)
+    return form_from_outline(outline, structure, name=name)
 
 
 def sections_of_form(form: Form) -> tuple[FoundSection, ...]:

@@ -25,9 +25,7 @@ from singcli.structure.bar_features import (
     BarFeatures,
     bar_features_from_score,
     bar_features_from_ssm,
-    bar_ssm,
 )
-from singcli.structure.found_form import form_from_sections, span_similarity
 from singcli.structure.section import Span
 from singcli.structure.section_labels import PairTables, grouped, pair_scores
 from singcli.structure.segment_candidates import (
@@ -38,17 +36,6 @@ from singcli.structure.segment_candidates import (
 )
 from singcli.structure.segment_choice import CutJudge
 from singcli.structure.segmentation_weights import Level, SegmentationWeights, bundled_weights
-
-__all__ = [
-    "bar_ssm",
-    "describe_cuts",
-    "form_from_sections",
-    "phrases_in_sections",
-    "sections_from_features",
-    "sections_from_score",
-    "sections_from_ssm",
-    "span_similarity",
-]
 
 SCORE_UNIT = 5.0  # of log likelihood, as the choice weighs it
 
