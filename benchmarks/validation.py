@@ -55,7 +55,8 @@ def measure(data: Path, checkpoint: Path) -> dict[str, Figures]:
     network = PointerNetwork(config.network.sizes)
     read.restore_network(network)
     settings = ExampleSettings(
-        texture=Texture(**read.run["texture"]),
+        styles=tuple(read.run["styles"]),
+        textures=tuple(Texture(**texture) for texture in read.run["textures"]),
         context_temperature=config.data.context_temperature,
         continuation_bonus=config.data.continuation_bonus,
     )

@@ -179,7 +179,12 @@ class Workshop:
             model=self.model,
             seed=order.seed,
             options=dataclasses.asdict(self.options)
-            | {"tempo": wish.song_tempo_bpm, "key": str(wish.song_key), "name": wish.name},
+            | {
+                "tempo": wish.song_tempo_bpm,
+                "key": str(wish.song_key),
+                "style": None if plan.style is None else self.runtime.card.styles[plan.style],
+                "name": wish.name,
+            },
             form=values_from_form(wish.source) if isinstance(wish.source, Form) else None,
             templates=() if isinstance(wish.source, Form) else wish.source.files,
             best_of=self.attempts.best_of,

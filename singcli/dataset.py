@@ -132,6 +132,8 @@ class Song:
     split: Split
     score: Score
     sections: tuple[SectionSpan, ...]
+    meter: str = "4/4"
+    style: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +155,11 @@ class Dataset:
     entries: tuple[Entry, ...]
     licences: Mapping[str, str]
     settings: Mapping[str, Any]
+
+    @property
+    def style(self) -> str | None:
+        """What the kind of music is called, if it was named."""
+        return self.settings.get("style")
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -202,7 +209,7 @@ class Dataset:
 
     def _song(self, entry: Entry) -> Song:
         score = read_song(song_path(self.path, entry.id))[0]
-        return Song(entry.id, entry.split, score, entry.sections)
+        return Song(entry.id, entry.split, score, entry.sections, entry.meter, self.style)
 
 
 def song_path(data: Path, song_id: str) -> Path:

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from singcli.preparation.validation import Validation
 from singcli.preparation.worker import Settings, Task, make_song, reason
 
 MIN_SONGS_FOR_PROCESSES = 64  # starting them takes as long as this many songs
+
+STYLE_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
 OnProgress = Callable[[int, int, str], None]
 
@@ -83,6 +86,7 @@ def prepare(
     validation: Validation | None = None,
     seed: int = 0,
     licence: str | None = None,
+    style: str | None = None,
     limits: Limits | None = None,
     jobs: int | None = None,
     overwrite: bool = False,
@@ -109,6 +113,8 @@ def prepare(
         For drawing the validation songs.
     licence : str, optional
         Licence text of all songs, instead of the LICENSE files found beside or above them.
+    style : str, optional
+        What the kind of music is called, for models that know several.
     limits : Limits, optional
     jobs : int > 0, optional
         Processes; as many as there are processors by default.
@@ -128,6 +134,10 @@ def prepare(
         raise InputError(f"beats = {beats!r}, allowed: {', '.join(BEATS)}")
     if jobs is not None and jobs < 1:
         raise InputError(f"jobs = {jobs}, allowed: 1 or more")
+    if style is not None and not STYLE_NAME.fullmatch(style):
+        raise InputError(
+            f"style = {style!r}, allowed: a word of up to 32 small letters, digits and hyphens"
+        )
     validation = validation or Validation()
     settings = Settings(read_voice_rules(rules), beats, pickups, sections, limits or Limits())
     sources, skipped = find_sources(inputs)
@@ -147,7 +157,11 @@ def prepare(
         )
     held_out = validation.chosen(sorted(run.entries), seed)
     entries, texts = output.index_of(run.entries, held_out, licences)
-    record = settings.to_json() | {"seed": seed, "validation": dataclasses.asdict(validation)}
+    record = settings.to_json() | {
+        "seed": seed,
+        "style": style,
+        "validation": dataclasses.asdict(validation),
+    }
     output.finish(out, entries, run.skipped, licences=texts, settings=record)
     seconds = time.monotonic() - started
     return PrepareReport(out, entries, run.n_reused, tuple(run.skipped), seconds)

@@ -15,7 +15,7 @@ from singcli.model.contract import ModelCard
 from singcli.model.features import SectionPlace
 from singcli.model.plan import DEFAULT_STEERING, Plan, SamplingOptions
 from singcli.music.key import Key
-from singcli.music.meter import meters_of_bars
+from singcli.music.meter import is_compound, meters_of_bars
 from singcli.music.score import regular_bars
 from singcli.recipe import Recipe, UsedTemplate
 from singcli.structure.form import MAX_TEMPO_BPM, MIN_TEMPO_BPM, Form, repeats_of_form
@@ -110,6 +110,8 @@ class Wish:
         See `SamplingOptions`; by default `FORM_STRICTNESS` or `TEMPLATE_STRICTNESS`.
     candidates : int, optional
         See `SamplingOptions`; by default `FORM_CANDIDATES` or `TEMPLATE_CANDIDATES`.
+    style : str, optional
+        One of the model's kinds of music; by default its usual one.
 
     Raises
     ------
@@ -125,6 +127,7 @@ class Wish:
     strictness: float | None = None
     candidates: int | None = None
     steering: float = DEFAULT_STEERING
+    style: str | None = None
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -208,10 +211,19 @@ class Wish:
         )
 
     def plan(self, card: ModelCard) -> Plan:
-        """Return what the sampler follows, over the texture that the model was trained on."""
+        """Return what the sampler follows, over the texture that the model was trained on.
+
+        Raises
+        ------
+        InputError
+            If the model does not know the style.
+        """
+        style = card.style_index(self.style)
+        compound = np.array([is_compound(meter) for meter in self.bar_meters])
         if isinstance(self.source, Form):
+            lead_in = np.full(LEAD_IN_BARS, is_compound(self.source.meter))
             return Plan(
-                ssm=_ssm_with_lead_in(self.source, card.texture),
+                ssm=_ssm_with_lead_in(self.source, card.texture(style)),
                 bar_beats=_bars_with_lead_in(self.source),
                 kind="form",
                 mode=self.song_key.mode,
@@ -221,6 +233,8 @@ class Wish:
                 known=known_repeats(self.source, self.options().strictness).moved(
                     LEAD_IN_BARS * self.source.beats_per_bar
                 ),
+                style=style,
+                compound=np.concatenate([lead_in, compound]),
             )
         return Plan(
             ssm=self.source.structure.ssm,
@@ -228,6 +242,8 @@ class Wish:
             kind="music",
             mode=self.song_key.mode,
             tempo_bpm=self.song_tempo_bpm,
+            style=style,
+            compound=compound,
         )
 
 
@@ -289,6 +305,7 @@ def wish_from_recipe(recipe: Recipe, template: Template | None) -> Wish:
             source=source,
             tempo_bpm=float(options["tempo"]),
             key=Key.parse(options["key"]),
+            style=options["style"],
             **{
                 name: options[name]
                 for name in ("temperature", "top_p", "strictness", "candidates", "steering")

@@ -17,7 +17,7 @@ from singcli.training.graph import model_from_network
 from singcli.training.networks import PointerNetwork
 
 DATA = Path(__file__).parent / "data"
-TINY = NetworkSizes(lstm=16, roll=8, draft=8, bar=8, hidden=16, duration=8)
+TINY = NetworkSizes(lstm=16, roll=8, draft=8, bar=8, context=8, hidden=16, duration=8, velocity=8)
 STOP_BIAS = 4.0  # about two notes a step
 
 
@@ -36,7 +36,8 @@ def tiny_card() -> ModelCard:
     return ModelCard(
         name="tiny",
         sizes=TINY,
-        texture=DEFAULT_TEXTURE,
+        styles=("pop", "salon"),
+        textures=(DEFAULT_TEXTURE, DEFAULT_TEXTURE),
         context_temperature=CONTEXT_TEMPERATURE,
         continuation_bonus=CONTINUATION_BONUS,
         licence="MIT",

@@ -175,13 +175,14 @@ class TestDriver:
             name: np.concatenate([f[name] for f in seen[False]]) for name in step_inputs(1, SIZES)
         }
 
-        step, token, duration = np.array(notes).T
+        step, token, duration, velocity = np.array(notes).T
         pitches = contract.TOKEN_PITCH[token]
         score = SimpleNamespace(
             step=step,
             voice=contract.TOKEN_VOICE[token],
             pitch=pitches,
             duration=duration,
+            velocity=velocity,
             n_steps=n_steps,
         )
         song = features.TokenScore.from_score(score)
@@ -198,12 +199,14 @@ class TestDriver:
             "previous": np.concatenate([np.zeros_like(song.onsets[:1]), song.onsets[:-1]]),
             "draft": draft,
             "next_draft": np.concatenate([draft[1:], np.zeros_like(draft[:1])]),
-            "context": features.token_chroma(draft[:, contract.N_NOTE_TOKENS :]),
+            "context": draft,
             "place": features.place_features(
-                bar_beats, kind="form", mode="major", sections=sections
+                bar_beats, kind="form", mode="major", sections=sections, style=0
             ),
+            "loudness": features.last_loudness(song.onsets, song.velocity_map),
             "lead": lead,
             "lead_age": age[:, None],
+            "bass": features.last_bass(song.onsets),
         }
         for name, wanted in expected.items():
             np.testing.assert_allclose(fed[name], wanted, rtol=1e-6, err_msg=name)
@@ -224,6 +227,10 @@ class TestDriver:
         classes = features.take_steps(song.duration_map, source)[step, token]
         classes[source[step] < 0] = contract.NO_DURATION
         assert [int(f["draft_duration"][0]) for f in decisions] == classes.tolist()
+        classes = features.take_steps(song.velocity_map, source)[step, token]
+        classes[source[step] < 0] = contract.NO_VELOCITY
+        assert [int(f["draft_velocity"][0]) for f in decisions] == classes.tolist()
+        assert contract.VELOCITIES.tolist() == module.VELOCITIES
         assert module.PLACE_SIZES == contract.PLACE_SIZES
         assert (module.VOICE.tolist(), module.PITCH.tolist()) == (
             contract.TOKEN_VOICE.tolist(),

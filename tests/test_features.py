@@ -30,9 +30,8 @@ from singcli.model.features import (
     soft_context,
     source_steps,
     steps_a_bar_ago,
-    token_chroma,
 )
-from singcli.music.roll import chroma, onset_roll, sounding_roll
+from singcli.music.roll import onset_roll, sounding_roll
 from singcli.music.score import ACCOMPANIMENT, LEAD, Score, regular_bars
 
 
@@ -58,16 +57,13 @@ def test_the_blank_inputs_have_the_documented_widths():
     step, note = contract.step_inputs(3, sizes), contract.note_inputs(3, sizes)
     assert {len(value) for value in (step | note).values()} == {3}
     assert step["place"].shape == (3, N_PLACE)
-    assert note["features"].shape == (3, sizes.hidden + sizes.duration)
+    assert note["features"].shape == (3, sizes.features)
 
 
 def test_token_rolls_are_the_scores_rolls_in_token_order(aaba_score):
     tokens = TokenScore.from_score(aaba_score)
     np.testing.assert_array_equal(roll_from_tokens(tokens.onsets), onset_roll(aaba_score))
     np.testing.assert_array_equal(roll_from_tokens(tokens.sounding), sounding_roll(aaba_score))
-    np.testing.assert_array_equal(
-        token_chroma(tokens.sounding), chroma(sounding_roll(aaba_score)).reshape(-1, 24)
-    )
     assert (tokens.duration_map != NO_DURATION).sum() == aaba_score.n_notes
 
 
@@ -109,7 +105,7 @@ def test_place_features_are_one_hot_vectors_side_by_side():
 
 def test_without_sections_their_features_are_blank():
     place = place_features(np.array([0, 4], np.int32), kind="music", mode="major")
-    assert (place.sum(axis=1) == len(contract.PLACE_SIZES) - 3).all()
+    assert (place.sum(axis=1) == len(contract.PLACE_SIZES) - 4).all()
 
 
 def test_a_bar_ago_needs_the_same_place_in_the_bar_before():
@@ -125,11 +121,12 @@ def test_sources_spread_over_the_steps_of_their_beat():
 
 
 def test_soft_context_averages_what_earlier_beats_sounded(aaba_score):
-    sounding = TokenScore.from_score(aaba_score).sounding
+    tokens = TokenScore.from_score(aaba_score)
     weights = np.zeros((aaba_score.n_beats,) * 2, np.float32)
     weights[8, 0] = 1.0
-    context = soft_context(weights, sounding)
-    np.testing.assert_array_equal(context[32:36], token_chroma(sounding)[0:4])
+    context = soft_context(weights, tokens.onsets, tokens.sounding)
+    rolls = np.concatenate([tokens.onsets, tokens.sounding], axis=1)
+    np.testing.assert_array_equal(context[32:36], rolls[0:4])
     assert context[:32].max() == 0
 
 

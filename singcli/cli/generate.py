@@ -49,6 +49,7 @@ OPTION_FIELDS = {  # fields of a wish by the parameters of `generate`
     "strictness": "strictness",
     "candidates": "candidates",
     "steering": "steering",
+    "style": "style",
 }
 
 
@@ -126,6 +127,13 @@ def generate(
             "all) to 1 (as far as they can)."
         ),
     ] = 0.5,
+    style: Annotated[
+        str | None,
+        typer.Option(
+            help="Kind of music, one of those that the model knows: pop, salon (solo piano of the "
+            "19th century) or lied for the bundled one [default: its first]."
+        ),
+    ] = None,
     best_of: Annotated[
         int | None,
         typer.Option(
@@ -194,6 +202,7 @@ def generate(
         "strictness": strictness,
         "candidates": candidates,
         "steering": steering,
+        "style": style,
     }
     if best_of is None and min_structure is not None and recipe is None:
         best_of = BEST_OF_WITH_MIN_STRUCTURE

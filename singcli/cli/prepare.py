@@ -75,6 +75,10 @@ def prepare(
             help="Licence of the songs [default: LICENSE files beside or above them].",
         ),
     ] = None,
+    style: Annotated[
+        str | None,
+        typer.Option(help="Name of the kind of music, such as pop, for models that know several."),
+    ] = None,
     max_bytes: Annotated[int, typer.Option(min=1, help="Skip larger files.")] = 8 * 2**20,
     max_notes: Annotated[int, typer.Option(min=1, help="Skip files of more notes.")] = 100_000,
     max_minutes: Annotated[float, typer.Option(min=0.01, help="Skip longer files.")] = 120.0,
@@ -117,6 +121,7 @@ def prepare(
             validation=Validation(validation_fraction, validation_ids),
             seed=seed,
             licence=_licence_text(licence),
+            style=style,
             limits=Limits(max_bytes, max_notes, max_minutes),
             jobs=jobs,
             overwrite=overwrite,

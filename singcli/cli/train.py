@@ -27,7 +27,10 @@ EXAMPLES = (
 
 
 def train(
-    data: Annotated[Path, typer.Option(help="A folder written by `singcli prepare`.")],
+    data: Annotated[
+        list[Path],
+        typer.Option(help="A folder written by `singcli prepare`; may be repeated."),
+    ],
     config: Annotated[Path, typer.Option(help="TOML with the run's configuration.")],
     out: Annotated[Path, typer.Option(help="Folder of the run, made if missing.")],
     *,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from singcli.model.contract import N_NOTE_TOKENS, N_TOKENS, NO_DURATION, STOP
+from singcli.model.contract import N_NOTE_TOKENS, N_TOKENS, STOP
 
 Floats = npt.NDArray[np.float32]
 Tokens = npt.NDArray[np.int64]
@@ -102,17 +102,25 @@ def woken(probs: Floats, asleep: npt.NDArray[np.bool_]) -> Floats:
     return woken
 
 
-def duration_probs(
-    logits: Floats, draft_duration: Tokens, *, shift: Floats, temperature: float
-) -> Floats:
-    """Return the probabilities of the duration classes; a positive shift favours the draft's."""
+def class_probs(logits: Floats, draft: Tokens, *, shift: Floats, temperature: float) -> Floats:
+    """Return the probabilities of classes of durations or velocities.
+
+    Parameters
+    ----------
+    logits : np.ndarray, shape=(R, n_classes)
+    draft : np.ndarray, shape=(R,)
+        The class in the draft, n_classes where there is none.
+    shift : np.ndarray, shape=(R,)
+        If positive, favours the draft's class.
+    temperature : float > 0
+    """
     scaled = logits / temperature
-    known = np.flatnonzero(draft_duration != NO_DURATION)
+    known = np.flatnonzero(draft != logits.shape[1])
     forced = known[np.isinf(shift[known])]
     favour = np.where(np.isinf(shift[known]), 0.0, np.maximum(shift[known], 0.0))
-    scaled[known, draft_duration[known]] += favour
+    scaled[known, draft[known]] += favour
     scaled[forced] = -np.inf
-    scaled[forced, draft_duration[forced]] = 0.0
+    scaled[forced, draft[forced]] = 0.0
     return softmax(scaled)
 
 

@@ -5,7 +5,8 @@ Conventions
 - A *token* is one decision inside a step: tokens 0 to 87 are the lead's pitches from high to low,
   88 to 175 the accompaniment's from low to high, `STOP` ends the step. Inside a step tokens rise.
 - Rolls that the network sees have their 176 columns in token order.
-- A duration is one of the `DURATIONS` (in steps); `NO_DURATION` stands for "the draft has none".
+- A duration is one of the `DURATIONS` (in steps), a velocity one of the `VELOCITIES`; `NO_DURATION`
+  and `NO_VELOCITY` stand for "there is none".
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from singcli.music.key import Mode
 from singcli.music.score import LEAD, MIN_PITCH, N_PITCHES, N_VOICES, STEPS_PER_BEAT
 from singcli.structure.texture import Texture
 
-CONTRACT_VERSION = 1
+CONTRACT_VERSION = 2
 CARD_KEY = "singcli"  # of the card in the file's metadata
 PART_INPUT = "note_part"  # bool, shape=(): which part of the graph runs
 
@@ -32,20 +33,27 @@ N_TOKENS = N_NOTE_TOKENS + 1
 START = N_TOKENS  # "no token yet" in place of the last token
 MAX_NOTES_PER_STEP = 12
 
-DURATIONS = np.array([1, 2, 3, 4, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 48, 64], np.int32)
+DURATIONS = np.array([*range(1, 17), 18, 20, 24, 28, 32, 40, 48, 64], np.int32)
 N_DURATIONS = len(DURATIONS)
 NO_DURATION = N_DURATIONS
 
+VELOCITIES = np.array([46, 57, 72, 76, 83, 90, 104, 116], np.uint8)  # least error, docs/data.md
+N_VELOCITIES = len(VELOCITIES)
+NO_VELOCITY = N_VELOCITIES
+
 NO_LEAD = N_PITCHES  # "no lead note yet" in place of the last lead pitch
-LEAD_REACH = 24  # semitones on either side of the last lead note that have a logit of their own
+NO_BASS = N_PITCHES  # the same of the last bass pitch
+REACH = 24  # semitones on either side of the last lead or bass note with a logit of their own
 LEAD_AGE_STEPS = 64
 
 SsmKind = Literal["music", "form", "none"]
 SSM_KINDS: tuple[SsmKind, ...] = ("music", "form", "none")
 MODES: tuple[Mode, ...] = ("major", "minor")
 MAX_BEATS_PER_BAR = 8
+MAX_STYLES = 8  # kinds of music that a model can tell apart, named in its card
 BARS_PER_PHRASE = 4
 SECTION_BARS = 8  # bars since a section's start and before its end, the last class "or more"
+ENDING_BARS = 4
 PLACE_SIZES = (
     STEPS_PER_BEAT,  # step in the beat
     MAX_BEATS_PER_BAR,  # beat in the bar
@@ -56,10 +64,14 @@ PLACE_SIZES = (
     2,  # without and with a tune; like the two below, nothing where sections are not known
     SECTION_BARS,  # bars since the start of the section
     SECTION_BARS,  # bars before its last one
+    2,  # whether the beat is divided by two or, as in 6/8, the half bar by three
+    MAX_STYLES,  # nothing where the style is left open
+    ENDING_BARS,  # bars before the song's last one, the last class "or more"
 )
 N_PLACE = sum(PLACE_SIZES)
-N_CONTEXT = N_VOICES * 12
-N_TOKEN_HINTS = 4  # draft onset, draft sounding, onset a bar ago, carried over
+N_CONTEXT = 2 * N_NOTE_TOKENS
+# Draft onset, draft sounding, onset a bar ago, carried over, onset and sounding in the context.
+N_TOKEN_HINTS = 6
 
 # token -> (voice, pitch) and back
 TOKEN_VOICE = np.repeat(np.arange(N_VOICES), N_PITCHES).astype(np.uint8)
@@ -84,6 +96,14 @@ def duration_classes(duration: npt.ArrayLike) -> npt.NDArray[np.int64]:
     return nearest
 
 
+def velocity_classes(velocity: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Return the nearest velocity class of each MIDI velocity (the softer of two)."""
+    loudness = np.asarray(velocity, np.int64)
+    distance = np.abs(VELOCITIES.astype(np.int64) - loudness[..., None])
+    nearest: npt.NDArray[np.int64] = distance.argmin(axis=-1)
+    return nearest
+
+
 @dataclass(frozen=True, slots=True)
 class NetworkSizes:
     """Widths of the pointer network's layers."""
@@ -92,8 +112,15 @@ class NetworkSizes:
     roll: int = 128
     draft: int = 128
     bar: int = 64
+    context: int = 64
     hidden: int = 320
     duration: int = 128
+    velocity: int = 64
+
+    @property
+    def features(self) -> int:
+        """Width of what the step part hands to the note part."""
+        return self.hidden + self.duration + self.velocity
 
 
 def step_inputs(n: int, sizes: NetworkSizes) -> dict[str, npt.NDArray[Any]]:
@@ -101,9 +128,11 @@ def step_inputs(n: int, sizes: NetworkSizes) -> dict[str, npt.NDArray[Any]]:
 
     `previous` onsets of the step before; `carried` notes held over into this step; `draft` and
     `next_draft` onsets, then sounding notes, of the source of this step and of the next one;
-    `bar_ago` onsets a bar before this step, then before the next one; `context` soft chroma of the
-    source; `place` one-hots of `PLACE_SIZES`; `grade` similarity to the source, and 1 where the
-    draft has an onset; `lead` and `lead_age` as `features.last_lead`; `hidden`, `cell` the state.
+    `bar_ago` onsets a bar before this step, then before the next one; `context` onsets, then
+    sounding notes, of all earlier beats, weighted by the SSM; `place` one-hots of `PLACE_SIZES`;
+    `grade` similarity to the source, and 1 where the draft has an onset; `loudness` as
+    `features.last_loudness`; `lead` and `lead_age` as `features.last_lead`, `bass` as
+    `features.last_bass`; `hidden`, `cell` the state.
     """
     floats = {
         "previous": N_NOTE_TOKENS,
@@ -114,12 +143,14 @@ def step_inputs(n: int, sizes: NetworkSizes) -> dict[str, npt.NDArray[Any]]:
         "context": N_CONTEXT,
         "place": N_PLACE,
         "grade": 2,
+        "loudness": N_VOICES,
     }
     inputs: dict[str, npt.NDArray[Any]] = {
         k: np.zeros((n, w), np.float32) for k, w in floats.items()
     }
     inputs["lead"] = np.full(n, NO_LEAD, np.int64)
     inputs["lead_age"] = np.zeros((n, 1), np.float32)
+    inputs["bass"] = np.full(n, NO_BASS, np.int64)
     inputs["hidden"] = np.zeros((n, sizes.lstm), np.float32)
     inputs["cell"] = np.zeros((n, sizes.lstm), np.float32)
     return inputs
@@ -133,21 +164,27 @@ def note_inputs(n: int, sizes: NetworkSizes) -> dict[str, npt.NDArray[Any]]:
 
     `features`, `token_bias` from the step part; `chosen` the sum over the step's notes but the
     last, from `next_chosen` (zeros at first); `last_token` (`START` at first); `draft_onsets` in
-    token order; `last_lead` pitch before this step; `draft_duration` class of the last token in
-    the draft.
+    token order; `last_lead`, `last_bass` pitches before this step. For the duration and the
+    velocity of the last token: `draft_duration`, `draft_velocity` their classes in the draft;
+    `chord_duration` that of the note before it in this step; `voice_velocity` that of the latest
+    note of its voice.
     """
     return {
-        "features": np.zeros((n, sizes.hidden + sizes.duration), np.float32),
+        "features": np.zeros((n, sizes.features), np.float32),
         "token_bias": np.zeros((n, N_NOTE_TOKENS), np.float32),
         "chosen": np.zeros((n, sizes.hidden), np.float32),
         "last_token": np.full(n, START, np.int64),
         "draft_onsets": np.zeros((n, N_NOTE_TOKENS), np.float32),
         "last_lead": np.full(n, NO_LEAD, np.int64),
+        "last_bass": np.full(n, NO_BASS, np.int64),
         "draft_duration": np.full(n, NO_DURATION, np.int64),
+        "chord_duration": np.full(n, NO_DURATION, np.int64),
+        "draft_velocity": np.full(n, NO_VELOCITY, np.int64),
+        "voice_velocity": np.full(n, NO_VELOCITY, np.int64),
     }
 
 
-NOTE_OUTPUTS = ("logits", "gate", "next_chosen", "duration_logits")
+NOTE_OUTPUTS = ("logits", "gate", "next_chosen", "duration_logits", "velocity_logits")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +195,10 @@ class ModelCard:
     ----------
     name : str
     sizes : NetworkSizes
-    texture : Texture
-        Of the music that the model was trained on; laid under every form.
+    styles : tuple of str
+        Kinds of music that the model tells apart, the usual one first; () if it knows but one.
+    textures : tuple of Texture
+        Of the music of each style, or of all music without styles; laid under every form.
     context_temperature : float > 0
         Of the soft attention, as in training.
     continuation_bonus : float >= 0
@@ -172,12 +211,32 @@ class ModelCard:
 
     name: str
     sizes: NetworkSizes
-    texture: Texture
+    styles: tuple[str, ...]
+    textures: tuple[Texture, ...]
     context_temperature: float
     continuation_bonus: float
     licence: str
     training: dict[str, Any]
     version: int = CONTRACT_VERSION
+
+    def style_index(self, style: str | None) -> int | None:
+        """Return the place of a style among the model's, the first unless one is named.
+
+        Raises
+        ------
+        InputError
+            If the model does not know the style.
+        """
+        if style is None:
+            return 0 if self.styles else None
+        if style not in self.styles:
+            known = ", ".join(self.styles) or "none, leave it out"
+            raise InputError(f"style = {style!r}, allowed by the model {self.name}: {known}")
+        return self.styles.index(style)
+
+    def texture(self, style: int | None) -> Texture:
+        """Return the texture of a style."""
+        return self.textures[style or 0]
 
     def to_json(self) -> str:
         """Return the card as one line of JSON."""
@@ -205,7 +264,8 @@ class ModelCard:
                 **fields
                 | {
                     "sizes": NetworkSizes(**fields["sizes"]),
-                    "texture": Texture(**fields["texture"]),
+                    "styles": tuple(fields["styles"]),
+                    "textures": tuple(Texture(**texture) for texture in fields["textures"]),
                 }
             )
         except (ValueError, TypeError, KeyError) as error:

@@ -17,21 +17,25 @@ import numpy.typing as npt
 from singcli.model.contract import (
     BARS_PER_PHRASE,
     DURATIONS,
+    ENDING_BARS,
     LEAD_AGE_STEPS,
     MAX_BEATS_PER_BAR,
     MODES,
     N_NOTE_TOKENS,
+    N_VELOCITIES,
+    NO_BASS,
     NO_DURATION,
     NO_LEAD,
+    NO_VELOCITY,
     PLACE_SIZES,
     SECTION_BARS,
     SSM_KINDS,
     SsmKind,
     duration_classes,
     tokens_from_notes,
+    velocity_classes,
 )
 from singcli.music.key import Mode
-from singcli.music.roll import chroma
 from singcli.music.score import LEAD, N_PITCHES, N_VOICES, STEPS_PER_BEAT, Score
 
 Floats = npt.NDArray[np.float32]
@@ -44,20 +48,22 @@ class TokenScore:
 
     Parameters
     ----------
-    step, token, duration : np.ndarray, shape=(n_notes,), int64
-        Notes in canonical order; duration as a class.
+    step, token, duration, velocity : np.ndarray, shape=(n_notes,), int64
+        Notes in canonical order; duration and velocity as classes.
     onsets, sounding : np.ndarray, shape=(n_steps, 176), bool
         `sounding` includes the onsets.
-    duration_map : np.ndarray, shape=(n_steps, 176), int8
-        Duration class where a note begins, `NO_DURATION` elsewhere.
+    duration_map, velocity_map : np.ndarray, shape=(n_steps, 176), int8
+        Classes where a note begins, `NO_DURATION` and `NO_VELOCITY` elsewhere.
     """
 
     step: npt.NDArray[np.int64]
     token: npt.NDArray[np.int64]
     duration: npt.NDArray[np.int64]
+    velocity: npt.NDArray[np.int64]
     onsets: Roll
     sounding: Roll
     duration_map: npt.NDArray[np.int8]
+    velocity_map: npt.NDArray[np.int8]
 
     @classmethod
     def from_score(cls, score: Score) -> TokenScore:
@@ -65,20 +71,33 @@ class TokenScore:
         step = score.step.astype(np.int64)
         token = tokens_from_notes(score.voice, score.pitch)
         duration = duration_classes(score.duration)
+        velocity = velocity_classes(score.velocity)
         onsets = np.zeros((score.n_steps, N_NOTE_TOKENS), np.bool_)
         onsets[step, token] = True
         duration_map = np.full(onsets.shape, NO_DURATION, np.int8)
         duration_map[step, token] = duration
-        # A note sounds for its class's length, or until it is struck again.
-        remaining = np.zeros(N_NOTE_TOKENS, np.int32)
-        lengths = np.append(DURATIONS, 0)
-        sounding = np.zeros_like(onsets)
-        for now in range(score.n_steps):
-            np.maximum(remaining - 1, 0, out=remaining)
-            struck = onsets[now]
-            remaining[struck] = lengths[duration_map[now, struck]]
-            sounding[now] = remaining > 0
-        return cls(step, token, duration, onsets, sounding, duration_map)
+        velocity_map = np.full(onsets.shape, NO_VELOCITY, np.int8)
+        velocity_map[step, token] = velocity
+        sounding = _sounding(step, token, DURATIONS[duration_map[step, token]], onsets.shape)
+        return cls(step, token, duration, velocity, onsets, sounding, duration_map, velocity_map)
+
+
+def _sounding(
+    step: npt.NDArray[np.int64],
+    token: npt.NDArray[np.int64],
+    length: npt.NDArray[np.int32],
+    shape: tuple[int, ...],
+) -> Roll:
+    """Lay out notes, each for its length or until its token is struck again."""
+    order = np.lexsort((step, token))
+    step, token, length = step[order], token[order], length[order]
+    again = np.where(np.diff(token, append=-1) == 0, np.roll(step, -1), shape[0])
+    end = np.minimum(np.minimum(step + length, again), shape[0])
+    edges = np.zeros((shape[0] + 1, shape[1]), np.int8)  # +1 where a note begins, -1 where it ends
+    np.add.at(edges, (step, token), 1)
+    np.add.at(edges, (end, token), -1)
+    sounding: Roll = np.cumsum(edges[:-1], axis=0, dtype=np.int8) > 0
+    return sounding
 
 
 class SectionPlace(NamedTuple):
@@ -95,8 +114,11 @@ def place_features(
     kind: SsmKind,
     mode: Mode,
     sections: Sequence[SectionPlace] = (),
+    compound: npt.NDArray[np.bool_] | None = None,
+    style: int | None = None,
+    bars_after: int = 0,
 ) -> Floats:
-    """Tell each step its place in beat, bar, phrase and section, the kind of SSM and the mode.
+    """Tell each step its place in beat, bar, phrase and section, the kind of SSM, mode and style.
 
     Parameters
     ----------
@@ -104,6 +126,12 @@ def place_features(
         As in `Score`.
     sections : sequence of SectionPlace
         Where they are known; they may reach over both ends.
+    compound : np.ndarray, shape=(n_bars,), bool, optional
+        Bars such as those of 6/8; none of them unless given.
+    style : int, optional
+        Place of the style among those of the model.
+    bars_after : int >= 0
+        Bars of the song behind these; with `ENDING_BARS` or more it does not come to its end.
 
     Returns
     -------
@@ -122,6 +150,9 @@ def place_features(
         np.full(len(bar), SSM_KINDS.index(kind)),
         np.full(len(bar), MODES.index(mode)),
         *_section_columns(sections, len(lengths))[:, bar],
+        np.zeros(len(bar), np.int64) if compound is None else compound[bar].astype(np.int64),
+        np.full(len(bar), -1 if style is None else style),
+        np.minimum(len(lengths) - 1 - bar + bars_after, ENDING_BARS - 1),
     )
     return np.concatenate(
         [
@@ -187,32 +218,62 @@ def roll_from_tokens(roll: Roll) -> Roll:
     return voices
 
 
-def token_chroma(sounding: Roll) -> Floats:
-    """Return the chroma of both voices of a roll in token order.
-
-    Returns
-    -------
-    np.ndarray, shape=(..., 24), float32
-        The lead's twelve pitch classes, then the accompaniment's.
-    """
-    return chroma(roll_from_tokens(sounding)).reshape(*sounding.shape[:-1], N_VOICES * 12)
-
-
-def soft_context(weights: Floats, sounding: Roll) -> Floats:
-    """Average the chroma of earlier beats by attention weights, step by step of the beat.
+def soft_context(weights: Floats, onsets: Roll, sounding: Roll) -> Floats:
+    """Average the rolls of earlier beats by attention weights, step by step of the beat.
 
     Parameters
     ----------
     weights : np.ndarray, shape=(n_beats, n_beats)
         From `context_weights`.
-    sounding : np.ndarray, shape=(n_steps, 176), bool
+    onsets, sounding : np.ndarray, shape=(n_steps, 176), bool
 
     Returns
     -------
-    np.ndarray, shape=(n_steps, 24), float32
+    np.ndarray, shape=(n_steps, 352), float32
+        Onsets, then sounding notes.
+
+    Notes
+    -----
+    Source: SING, section 3.2 (the rolls of the past, weighted by the row of the SSM).
     """
-    by_beat = token_chroma(sounding).reshape(len(weights), -1)
-    return (weights @ by_beat).reshape(len(sounding), -1)
+    rolls = np.concatenate([onsets, sounding], axis=1).astype(np.float32)
+    by_beat = rolls.reshape(len(weights), -1)
+    heard = np.flatnonzero(by_beat.any(axis=0))  # most pitches are never played
+    context = np.zeros_like(by_beat)
+    context[:, heard] = weights @ by_beat[:, heard]
+    return context.reshape(rolls.shape)
+
+
+def last_loudness(onsets: Roll, velocity_map: npt.NDArray[np.int8]) -> Floats:
+    """Return how loud each voice's latest notes before each step were.
+
+    Parameters
+    ----------
+    onsets : np.ndarray, shape=(n_steps, 176), bool
+    velocity_map : np.ndarray, shape=(n_steps, 176), int8
+
+    Returns
+    -------
+    np.ndarray, shape=(n_steps, N_VOICES), float32
+        From `loudness`, of the last note in token order at the latest onset; 0 before the first.
+    """
+    step = np.arange(len(onsets))
+    columns = []
+    for voice in range(N_VOICES):
+        pitches = slice(voice * N_PITCHES, (voice + 1) * N_PITCHES)
+        struck = onsets[:, pitches]
+        last = N_PITCHES - 1 - struck[:, ::-1].argmax(axis=1)
+        level = np.where(struck.any(axis=1), velocity_map[:, pitches][step, last], NO_VELOCITY)
+        latest = np.maximum.accumulate(np.where(struck.any(axis=1), step, -1))
+        before = np.concatenate([[-1], latest[:-1]])[: len(onsets)]
+        columns.append(loudness(np.where(before >= 0, level[before], NO_VELOCITY)))
+    return np.stack(columns, axis=1)
+
+
+def loudness(velocity: npt.NDArray[np.integer]) -> Floats:
+    """Scale velocity classes to 0.1 to 1; 0 for `NO_VELOCITY`."""
+    level = (velocity + 1) / N_VELOCITIES
+    return np.where(velocity == NO_VELOCITY, 0.0, level).astype(np.float32)
 
 
 def last_lead(onsets: Roll) -> tuple[npt.NDArray[np.int64], Floats]:
@@ -237,6 +298,24 @@ def last_lead(onsets: Roll) -> tuple[npt.NDArray[np.int64], Floats]:
     highest = N_PITCHES - 1 - lead.argmax(axis=1)
     pitch = np.where(before >= 0, highest[before], NO_LEAD)
     return pitch, lead_age(np.where(before >= 0, step - before, LEAD_AGE_STEPS))
+
+
+def last_bass(onsets: Roll) -> npt.NDArray[np.int64]:
+    """Return the lowest note of the accompaniment's latest onset before each step.
+
+    Parameters
+    ----------
+    onsets : np.ndarray, shape=(n_steps, 176), bool
+
+    Returns
+    -------
+    np.ndarray, shape=(n_steps,), int64
+        0 to 87; `NO_BASS` before the first.
+    """
+    accompaniment = onsets[:, N_PITCHES:]
+    step = np.where(accompaniment.any(axis=1), np.arange(len(onsets)), -1)
+    before = np.concatenate([[-1], np.maximum.accumulate(step)[:-1]])[: len(onsets)]
+    return np.where(before >= 0, accompaniment.argmax(axis=1)[before], NO_BASS)
 
 
 def lead_age(steps: npt.ArrayLike) -> Floats:

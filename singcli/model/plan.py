@@ -106,6 +106,12 @@ class Plan:
         that begins in the middle of things is unlike what the network was trained on.
     known : KnownRepeats, optional
         Sources in place of those found in the SSM, with the overlap that each is to have.
+    style : int, optional
+        Place of the style among those of the model.
+    compound : np.ndarray, shape=(n_bars,), bool, optional
+        Bars such as those of 6/8; none of them unless given.
+    ends : bool
+        Whether the song comes to its end with the plan.
     """
 
     ssm: Matrix
@@ -117,6 +123,9 @@ class Plan:
     sections: tuple[SectionPlace, ...] = ()
     lead_in_bars: int = 0
     known: KnownRepeats | None = None
+    style: int | None = None
+    compound: npt.NDArray[np.bool_] | None = None
+    ends: bool = True
 
     @property
     def song_bar_beats(self) -> npt.NDArray[np.int32]:

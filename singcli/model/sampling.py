@@ -20,14 +20,16 @@ from singcli.model.contract import (
     MAX_NOTES_PER_STEP,
     N_NOTE_TOKENS,
     N_TOKENS,
+    NO_BASS,
     NO_DURATION,
     NO_LEAD,
+    NO_VELOCITY,
     START,
     STOP,
     step_inputs,
 )
 from singcli.model.copying import CopyControl, open_shift
-from singcli.model.features import lead_age, roll_from_tokens
+from singcli.model.features import lead_age, loudness, roll_from_tokens
 from singcli.model.plan import Plan, SamplingOptions
 from singcli.model.runtime import Arrays, Runtime
 from singcli.model.song_state import SILENT, WAKING, BeatView, SongState
@@ -38,14 +40,15 @@ from singcli.model.steering import (
     row_errors,
     steering_weight,
 )
-from singcli.music.score import N_PITCHES, STEPS_PER_BEAT, Score
+from singcli.music.score import N_PITCHES, N_VOICES, STEPS_PER_BEAT, Score
 from singcli.structure.ssm import beat_features
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.intp]
 Uniforms = npt.NDArray[np.float64]
 
-_DRAWS_PER_STEP = 2 * (MAX_NOTES_PER_STEP + 1)  # a token and a duration
+_DRAWS = 3  # a token, a duration, a velocity
+_DRAWS_PER_STEP = _DRAWS * (MAX_NOTES_PER_STEP + 1)
 
 
 def sample_scores(
@@ -94,6 +97,21 @@ class _Moment(NamedTuple):
     sound: npt.NDArray[np.int64]
 
 
+class _Latest(NamedTuple):
+    """Classes that bear on the latest note of each row, (R,), as in `contract.note_inputs`."""
+
+    draft_duration: npt.NDArray[np.int64]
+    chord_duration: npt.NDArray[np.int64]
+    draft_velocity: npt.NDArray[np.int64]
+    voice_velocity: npt.NDArray[np.int64]
+
+    @classmethod
+    def none(cls, n_rows: int) -> _Latest:
+        """Return classes of nothing."""
+        durations, velocities = (np.full(n_rows, none) for none in (NO_DURATION, NO_VELOCITY))
+        return cls(durations, durations, velocities, velocities)
+
+
 class _Sampler:
     """The state of all rows, beat after beat."""
 
@@ -122,9 +140,12 @@ class _Sampler:
         self.remaining = np.zeros((n_rows, N_NOTE_TOKENS), np.int32)
         self.lead = np.full(n_rows, NO_LEAD, np.int64)
         self.lead_step = np.full(n_rows, -(10**6), np.int64)
-        # What its current beat holds: onsets and sounding notes side by side, duration classes.
+        self.bass = np.full(n_rows, NO_BASS, np.int64)
+        self.voice_velocity = np.full((n_rows, N_VOICES), NO_VELOCITY, np.int64)
+        # What its current beat holds: onsets and sounding notes side by side, classes of the notes.
         self.planes = np.zeros((n_rows, STEPS_PER_BEAT, 2 * N_NOTE_TOKENS), np.float32)
         self.durations = np.full((n_rows, STEPS_PER_BEAT, N_NOTE_TOKENS), NO_DURATION, np.int8)
+        self.velocities = np.full_like(self.durations, NO_VELOCITY)
 
     def scores(self) -> list[Score]:
         """Return the finished songs."""
@@ -132,7 +153,8 @@ class _Sampler:
 
     def sample_beat(self, beat: int) -> None:
         """Sample a beat for all rows, keep one candidate of each song."""
-        self.planes[:], self.durations[:] = 0.0, NO_DURATION
+        self.planes[:] = 0.0
+        self.durations[:], self.velocities[:] = NO_DURATION, NO_VELOCITY
         self.lead_before = self.lead.copy()
         views = [song.view(beat, self.m) for song in self.songs]
         view = BeatView(*(np.concatenate(part) for part in zip(*views, strict=True)))
@@ -185,8 +207,10 @@ class _Sampler:
             "context": view.context[:, place],
             "place": view.place[:, place],
             "grade": np.stack([view.grade, has_onset], axis=1).astype(np.float32),
+            "loudness": loudness(self.voice_velocity),
             "lead": self.lead,
             "lead_age": lead_age(step - self.lead_step)[:, None],
+            "bass": self.bass,
             "hidden": self.hidden,
             "cell": self.cell,
         }
@@ -197,7 +221,7 @@ class _Sampler:
         alive = self.rows[now.sound != SILENT]
         chosen = np.zeros((len(alive), self.runtime.card.sizes.hidden), np.float32)
         last = np.full(len(alive), START, np.int64)
-        last_duration = np.full(len(alive), NO_DURATION, np.int64)
+        notes = _Latest.none(len(alive))
         for index in range(MAX_NOTES_PER_STEP + 1):
             if len(alive) == 0:
                 break
@@ -209,22 +233,23 @@ class _Sampler:
                     "last_token": last,
                     "draft_onsets": draft_onsets[alive],
                     "last_lead": self.lead[alive],
-                    "draft_duration": last_duration,
+                    "last_bass": self.bass[alive],
+                    **notes._asdict(),
                 }
             )
-            draws = now.uniforms[alive, 2 * index : 2 * index + 2]
+            draws = now.uniforms[alive, _DRAWS * index : _DRAWS * (index + 1)]
             if index > 0:
-                self._end_notes(now, alive, last, last_duration, scores, draws[:, 1])
+                self._finish_notes(now, alive, last, notes, scores, draws[:, 1:])
             if index == MAX_NOTES_PER_STEP:
                 break
             token = self._token(now, alive, last, scores, draws[:, 0])
             going = token != STOP
-            alive, last = alive[going], token[going]
+            alive, before, last = alive[going], last[going], token[going]
             chosen = scores["next_chosen"][going]
-            last_duration = now.view.durations[alive, now.place, last].astype(np.int64)
+            notes = self._latest(now, alive, before, last)
             self.planes[alive, now.place, last] = 1.0
         self.planes[:, now.place, N_NOTE_TOKENS:] = self.remaining > 0
-        self._follow_lead(now.step, now.place)
+        self._follow_lines(now.step, now.place)
         self.previous = self.planes[:, now.place, :N_NOTE_TOKENS].copy()
 
     def _token(
@@ -263,37 +288,60 @@ class _Sampler:
                 given[position] = tokens.following[step, after[position]]
         return free, given
 
-    def _end_notes(
+    def _latest(
+        self, now: _Moment, alive: Rows, before: choice.Tokens, token: choice.Tokens
+    ) -> _Latest:
+        """Return what bears on how long and how loud the rows' latest notes are."""
+        chord = self.durations[alive, now.place, np.where(before == START, 0, before)]
+        return _Latest(
+            draft_duration=now.view.durations[alive, now.place, token].astype(np.int64),
+            chord_duration=np.where(before == START, NO_DURATION, chord).astype(np.int64),
+            draft_velocity=now.view.velocities[alive, now.place, token].astype(np.int64),
+            voice_velocity=self.voice_velocity[alive, token // N_PITCHES],
+        )
+
+    def _finish_notes(
         self,
         now: _Moment,
         alive: Rows,
         token: choice.Tokens,
-        draft_duration: choice.Tokens,
+        notes: _Latest,
         scores: Arrays,
-        uniform: Uniforms,
+        uniforms: Uniforms,
     ) -> None:
-        """Draw how long the rows' latest notes last."""
-        probs = choice.duration_probs(
-            scores["duration_logits"],
-            draft_duration,
-            shift=now.shift[alive],
-            temperature=self.options.temperature,
-        )
-        duration = choice.draw(choice.nucleus(probs, self.options.top_p), uniform)
+        """Draw how long and how loud the rows' latest notes are."""
+        drawn = []
+        for kind, draft, uniform in (
+            ("duration", notes.draft_duration, uniforms[:, 0]),
+            ("velocity", notes.draft_velocity, uniforms[:, 1]),
+        ):
+            probs = choice.class_probs(
+                scores[f"{kind}_logits"],
+                draft,
+                shift=now.shift[alive],
+                temperature=self.options.temperature,
+            )
+            drawn.append(choice.draw(choice.nucleus(probs, self.options.top_p), uniform))
+        duration, velocity = drawn
         if self.has_given:
             for position, row in enumerate(alive):
                 tokens = self.songs[self.song_of_row[row]].given
                 if tokens is not None and not tokens.free[now.step, token[position]]:
                     duration[position] = tokens.durations[now.step, token[position]]
+                    velocity[position] = tokens.velocities[now.step, token[position]]
         self.durations[alive, now.place, token] = duration
+        self.velocities[alive, now.place, token] = velocity
+        self.voice_velocity[alive, token // N_PITCHES] = velocity
         self.remaining[alive, token] = DURATIONS[duration]
 
-    def _follow_lead(self, step: int, place: int) -> None:
-        """Remember each row's last lead note, the highest of its onset."""
+    def _follow_lines(self, step: int, place: int) -> None:
+        """Remember each row's last lead and bass note, the outer ones of their onsets."""
         lead = self.planes[:, place, :N_PITCHES]
         struck = lead.any(axis=1)
         self.lead = np.where(struck, N_PITCHES - 1 - lead.argmax(axis=1), self.lead)
         self.lead_step = np.where(struck, step, self.lead_step)
+        accompaniment = self.planes[:, place, N_PITCHES:N_NOTE_TOKENS]
+        self.bass = np.where(accompaniment.any(axis=1), accompaniment.argmax(axis=1), self.bass)
 
     def _keep_one(self, beat: int) -> None:
         """Choose a candidate of each song, write it into the history, spread its state."""
@@ -308,13 +356,17 @@ class _Sampler:
                 errors = row_errors(song.rows(features[rows]), song.wanted_row)
                 errors += note_errors(played[rows, :, 0], self.lead_before[rows], song.plan.mode)
                 row += choose_candidate(errors, weight, self.rngs[index].random())
-            song.keep(beat, self.planes[row], self.durations[row], features[row])
+            song.keep(
+                beat, self.planes[row], self.durations[row], self.velocities[row], features[row]
+            )
             kept[index] = row
         if self.m > 1:
             self._spread(np.repeat(kept, self.m))
 
     def _spread(self, source: npt.NDArray[np.int64]) -> None:
         """Let every row go on from the row `source` says."""
-        for name in ("hidden", "cell", "previous", "remaining", "lead", "lead_step"):
+        carried = ("hidden", "cell", "previous", "remaining", "lead", "lead_step", "bass")
+        for name in carried:
             setattr(self, name, getattr(self, name)[source])
+        self.voice_velocity = self.voice_velocity[source]
         self.control.spread(source)

@@ -10,11 +10,14 @@ import numpy.typing as npt
 from singcli.model.choice import next_token_table
 from singcli.model.contract import (
     DURATIONS,
+    ENDING_BARS,
     N_CONTEXT,
     N_NOTE_TOKENS,
     NO_DURATION,
+    NO_VELOCITY,
     TOKEN_PITCH,
     TOKEN_VOICE,
+    VELOCITIES,
     ModelCard,
 )
 from singcli.model.features import (
@@ -22,7 +25,6 @@ from singcli.model.features import (
     place_features,
     source_steps,
     steps_a_bar_ago,
-    token_chroma,
 )
 from singcli.model.plan import Given, Plan, SamplingOptions
 from singcli.model.steering import (
@@ -30,7 +32,6 @@ from singcli.model.steering import (
     attraction,
     wanted_row,
 )
-from singcli.music.dynamics import metrical_velocities
 from singcli.music.score import N_PITCHES, STEPS_PER_BEAT, Score
 from singcli.structure.alignment import context_weights
 from singcli.structure.dial import FREE_BELOW, wanted_overlap
@@ -46,16 +47,17 @@ PATIENCE_BEATS = 3
 class BeatView(NamedTuple):
     """What M candidates for a beat are shown, n steps of it, and where it says so the step after.
 
-    `planes` (M, n + 1, 352) onsets, then sounding notes of the sources; `durations` (M, n, 176)
-    classes of the sources' onsets; `following` (M, n, 177) from `next_token_table`; `bar_ago`
-    (M, n + 1, 176) onsets; `context` (M, n, N_CONTEXT); `place` (M, n, N_PLACE); `grade` (M,)
-    similarity to the sources; `overlap` (M,) wanted with the sources, NaN where it is left to the
-    network; `attraction` (M, n, 176) of steering; `own_source`, `own_bar` (M,) whether the step
-    after looks back at the beat's own first step, which is not played yet.
+    `planes` (M, n + 1, 352) onsets, then sounding notes of the sources; `durations`, `velocities`
+    (M, n, 176) classes of the sources' onsets; `following` (M, n, 177) from `next_token_table`;
+    `bar_ago` (M, n + 1, 176) onsets; `context` (M, n, N_CONTEXT); `place` (M, n, N_PLACE);
+    `grade` (M,) similarity to the sources; `overlap` (M,) wanted with the sources, NaN where it is
+    left to the network; `attraction` (M, n, 176) of steering; `own_source`, `own_bar` (M,) whether
+    the step after looks back at the beat's own first step, which is not played yet.
     """
 
     planes: npt.NDArray[Any]
     durations: npt.NDArray[Any]
+    velocities: npt.NDArray[Any]
     following: npt.NDArray[Any]
     bar_ago: npt.NDArray[Any]
     context: npt.NDArray[Any]
@@ -83,7 +85,13 @@ class SongState:
         self._source = extended(source_steps(repeat_map.source), n_steps + 1, -1)
         self._bar_ago = extended(steps_a_bar_ago(plan.bar_beats), n_steps + 1, -1)
         place = place_features(
-            plan.bar_beats, kind=plan.kind, mode=plan.mode, sections=plan.sections
+            plan.bar_beats,
+            kind=plan.kind,
+            mode=plan.mode,
+            sections=plan.sections,
+            compound=plan.compound,
+            style=plan.style,
+            bars_after=0 if plan.ends else ENDING_BARS,
         )
         self._place = extended(place, n_steps, 0)
         blank = plan.kind == "none"
@@ -95,7 +103,7 @@ class SongState:
         # History; its last row stays empty and is what step -1 means.
         self._planes = np.zeros((n_steps + 1, 2 * N_NOTE_TOKENS), np.float32)
         self._durations = np.full((n_steps + 1, N_NOTE_TOKENS), NO_DURATION, np.int8)
-        self._chroma = np.zeros((n_beats, STEPS_PER_BEAT * N_CONTEXT), np.float32)
+        self._velocities = np.full((n_steps + 1, N_NOTE_TOKENS), NO_VELOCITY, np.int8)
         self._features = np.zeros((n_beats, RHYTHM_COLUMNS.stop), np.float32)
         self._played = np.zeros((n_beats if self._steering else 0,) * 2, np.float32)
         self.given = None if plan.given is None else GivenTokens(plan.given, n_steps)
@@ -124,6 +132,7 @@ class SongState:
         return BeatView(
             planes=planes,
             durations=self._durations[source[:, :STEPS_PER_BEAT]],
+            velocities=self._velocities[source[:, :STEPS_PER_BEAT]],
             following=following.reshape(n_candidates, STEPS_PER_BEAT, -1),
             bar_ago=shared(self._planes[bar_ago, :N_NOTE_TOKENS]),
             context=shared(self._context(beat)),
@@ -157,7 +166,9 @@ class SongState:
         """Return the soft context of a beat's steps, shape=(STEPS_PER_BEAT, N_CONTEXT)."""
         if self._weights is None or not 0 < beat < len(self._weights):
             return np.zeros((STEPS_PER_BEAT, N_CONTEXT), np.float32)
-        context: Floats = self._weights[beat, :beat] @ self._chroma[:beat]
+        heeded = np.flatnonzero(self._weights[beat, :beat])
+        by_beat = self._planes[:-1].reshape(-1, STEPS_PER_BEAT * N_CONTEXT)
+        context: Floats = self._weights[beat, heeded] @ by_beat[heeded]
         return context.reshape(STEPS_PER_BEAT, N_CONTEXT)
 
     def sound(self, beat: int) -> int:
@@ -181,20 +192,25 @@ class SongState:
         return rows
 
     def keep(
-        self, beat: int, planes: Floats, durations: npt.NDArray[np.int8], features: Floats
+        self,
+        beat: int,
+        planes: Floats,
+        durations: npt.NDArray[np.int8],
+        velocities: npt.NDArray[np.int8],
+        features: Floats,
     ) -> None:
         """Write a beat into the history.
 
         Parameters
         ----------
         planes : np.ndarray, shape=(STEPS_PER_BEAT, 352)
-        durations : np.ndarray, shape=(STEPS_PER_BEAT, 176)
+        durations, velocities : np.ndarray, shape=(STEPS_PER_BEAT, 176)
         features : np.ndarray, shape=(n_features,)
             Of `beat_features`.
         """
         steps = slice(beat * STEPS_PER_BEAT, (beat + 1) * STEPS_PER_BEAT)
-        self._planes[steps], self._durations[steps] = planes, durations
-        self._chroma[beat] = token_chroma(planes[:, N_NOTE_TOKENS:] > 0).ravel()
+        self._planes[steps] = planes
+        self._durations[steps], self._velocities[steps] = durations, velocities
         self._features[beat] = features
         if self._steering:
             self._played[beat, :beat] = self._features[:beat] @ features
@@ -213,7 +229,7 @@ class SongState:
             DURATIONS[self._durations[step, token]], self._steps_to_silence()[step]
         )
         voice, pitch = TOKEN_VOICE[token], TOKEN_PITCH[token]
-        velocity = metrical_velocities(step, voice, self.plan.bar_beats)
+        velocity = VELOCITIES[self._velocities[step, token]]
         columns: list[npt.NDArray[Any]] = [step, voice, pitch, duration, velocity]
         if self.plan.given is not None:
             given = self.plan.given
@@ -240,6 +256,7 @@ class GivenTokens:
         self.free = np.concatenate([~by_token, np.ones((n_steps, 1), np.bool_)], axis=1)
         self.following = next_token_table(onsets)
         self.durations = extended(tokens.duration_map, n_steps, NO_DURATION)
+        self.velocities = extended(tokens.velocity_map, n_steps, NO_VELOCITY)
 
 
 def extended(array: npt.NDArray[Value], length: int, fill: float) -> npt.NDArray[Value]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from singcli.model.contract import N_NOTE_TOKENS, NO_LEAD
+from singcli.model.contract import N_NOTE_TOKENS, NO_BASS, NO_LEAD
 from singcli.music.score import STEPS_PER_BEAT
 from singcli.training.examples import (
     Decisions,
@@ -35,6 +35,10 @@ class DecisionTensors(NamedTuple):
     copied: Tensor
     duration: Tensor
     draft_duration: Tensor
+    chord_duration: Tensor
+    velocity: Tensor
+    draft_velocity: Tensor
+    voice_velocity: Tensor
 
 
 class Chunk(NamedTuple):
@@ -61,9 +65,10 @@ class Batch:
         lengths = np.array([e.n_steps for e in examples])
         arrays = {
             name: _padded([getattr(e, name) for e in examples], n_steps)
-            for name in (*_ROLLS, *_FLOATS, "lead")
+            for name in (*_ROLLS, *_FLOATS, *_LAST_PITCHES)
         }
-        arrays["lead"][np.arange(n_steps) >= lengths[:, None]] = NO_LEAD
+        for name, none in _LAST_PITCHES.items():
+            arrays[name][np.arange(n_steps) >= lengths[:, None]] = none
         fields = Decisions.__dataclass_fields__
         decisions = {
             name: np.concatenate([getattr(e.decisions, name) for e in examples]) for name in fields
@@ -94,7 +99,7 @@ class Batch:
         def piece(name: str, shift: int = 0) -> Tensor:
             array = self.arrays[name][:, start + shift : stop + shift]
             tensor = torch.from_numpy(array).to(device)
-            if name == "lead":
+            if name in _LAST_PITCHES:
                 return tensor
             tensor = tensor.to(torch.float32)
             missing = stop - start - tensor.shape[1]
@@ -110,8 +115,10 @@ class Batch:
             context=piece("context"),
             place=piece("place"),
             grade=piece("grade"),
+            loudness=piece("loudness"),
             lead=piece("lead"),
             lead_age=piece("lead_age"),
+            bass=piece("bass"),
         )
 
 
@@ -133,15 +140,19 @@ def batch_from_draws(
         Which of the draws to lay out.
     """
     examples = [example_from_draw(songs[draw.song], draw, settings) for draw in draws[share]]
-    lengths = (
-        songs[draw.song].score.n_beats - int(songs[draw.song].score.bar_beats[draw.first_bar])
-        for draw in draws
-    )
+    lengths = (_n_beats(songs[draw.song], draw) for draw in draws)
     return Batch.from_examples(examples, n_steps=max(lengths) * STEPS_PER_BEAT)
 
 
+def _n_beats(song: TrainingSong, draw: Draw) -> int:
+    bar_beats = song.score.bar_beats
+    end = bar_beats[-1] if draw.end_bar is None else bar_beats[draw.end_bar]
+    return int(end - bar_beats[draw.first_bar])
+
+
 _ROLLS = ("previous", "carried", "draft", "bar_ago")
-_FLOATS = ("context", "place", "grade", "lead_age")
+_LAST_PITCHES = {"lead": NO_LEAD, "bass": NO_BASS}
+_FLOATS = ("context", "place", "grade", "loudness", "lead_age")
 
 
 def _padded(arrays: list[npt.NDArray[np.generic]], n_steps: int) -> npt.NDArray[np.generic]:

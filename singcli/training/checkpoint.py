@@ -41,6 +41,7 @@ def write_checkpoint(
     progress: Progress,
     run: dict[str, Any],
     *,
+    trained: PointerNetwork | None = None,
     optimiser: torch.optim.Optimizer | None = None,
     random_states: Sequence[Tensor] = (),
 ) -> None:
@@ -48,14 +49,20 @@ def write_checkpoint(
 
     Parameters
     ----------
+    network : PointerNetwork
+        The mean of the weights.
     run : dict
-        Configuration, texture and data facts of the run (JSON).
+        Configuration, textures and data facts of the run (JSON).
+    trained : PointerNetwork, optional
+        The weights that training goes on with.
     optimiser : Optimizer, optional
-        With it the checkpoint can be resumed; without, it holds the weights alone.
+        With both the checkpoint can be resumed; without, it holds the weights alone.
     random_states : sequence of Tensor
         Torch's, one a process.
     """
     tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
+    if trained is not None:
+        tensors |= {f"trained.{name}": value for name, value in trained.state_dict().items()}
     if optimiser is not None:
         for index, state in optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{index}.{name}": value for name, value in state.items()}
@@ -106,8 +113,12 @@ class Checkpoint:
         )
 
     def restore_network(self, network: PointerNetwork) -> None:
-        """Load the weights."""
+        """Load the mean of the weights, those to be used."""
         network.load_state_dict(self._part("network."))
+
+    def restore_trained(self, network: PointerNetwork) -> None:
+        """Load the weights that training goes on with."""
+        network.load_state_dict(self._part("trained."))
 
     def restore_optimiser(self, optimiser: torch.optim.Optimizer) -> None:
         """Load the optimiser's moments."""

@@ -26,8 +26,10 @@ class NetworkConfig(_Table):
     roll: Width = 128
     draft: Width = 128
     bar: Width = 64
+    context: Width = 64
     hidden: Width = 320
     duration: Width = 128
+    velocity: Width = 64
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
 
     @property
@@ -45,6 +47,10 @@ class DataConfig(_Table):
     """Labelled songs shown with an SSM made from their sections; the rest sees the music's own."""
     share_cropped: Share = 0.5
     """Songs that begin at a later section instead of at their beginning."""
+    share_of_style: dict[str, Share] = Field(default_factory=dict)
+    """Songs of a style that an epoch shows; all unless said otherwise."""
+    longest_bars: Annotated[int, Field(ge=8, le=100_000)] = 128
+    """Of longer songs so many bars are shown."""
     length_jitter_bars: Annotated[float, Field(ge=0, le=1000)] = 4.0
     """Standard deviation of the noise on the lengths by which songs are brought together."""
     context_temperature: Annotated[float, Field(gt=0, le=10)] = CONTEXT_TEMPERATURE
@@ -52,10 +58,16 @@ class DataConfig(_Table):
 
 
 class OptimiserConfig(_Table):
-    """`[optimiser]`: AdamW with warm-up and a cosine down to `final_share` of the rate."""
+    """`[optimiser]`: AdamW with warm-up, a level rate, and a fall to `final_share` of it."""
 
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 2e-3
     final_share: Share = 0.01
+    cooldown: Share = 0.4
+    """Share of the run, at its end, in which the rate falls."""
+    average: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    """Of the running mean of the weights, which is what is validated and exported."""
+    velocity_weight: Annotated[float, Field(ge=0, le=10)] = 0.3
+    """Of the velocities in the loss, beside notes and durations."""
     warmup_updates: Annotated[int, Field(ge=0)] = 200
     weight_decay: Annotated[float, Field(ge=0, le=10)] = 0.02
     clip_norm: Annotated[float, Field(gt=0)] = 5.0

@@ -20,6 +20,7 @@ from singcli.model.contract import (
     N_CONTEXT,
     N_NOTE_TOKENS,
     NO_DURATION,
+    NO_VELOCITY,
     START,
     STOP,
     SsmKind,
@@ -27,7 +28,9 @@ from singcli.model.contract import (
 from singcli.model.features import (
     SectionPlace,
     TokenScore,
+    last_bass,
     last_lead,
+    last_loudness,
     place_features,
     reference_shift,
     soft_context,
@@ -35,7 +38,8 @@ from singcli.model.features import (
     steps_a_bar_ago,
     take_steps,
 )
-from singcli.music.score import STEPS_PER_BEAT, Score
+from singcli.music.meter import is_compound
+from singcli.music.score import N_PITCHES, N_VOICES, STEPS_PER_BEAT, Score
 from singcli.structure.alignment import all_new, context_weights, repeat_map_from_ssm
 from singcli.structure.ssm import Matrix, Repeat, ssm_from_repeats, ssm_from_score
 from singcli.structure.texture import Texture
@@ -57,6 +61,8 @@ class TrainingSong:
     ssm: Matrix
     repeats: tuple[Repeat, ...]
     sections: tuple[SectionSpan, ...]
+    style: str | None = None
+    compound: bool = False
 
     @classmethod
     def from_song(cls, song: Song) -> TrainingSong:
@@ -69,6 +75,8 @@ class TrainingSong:
             ssm=ssm_from_score(score),
             repeats=tuple(_labelled_repeats(song, score)),
             sections=song.sections,
+            style=song.style,
+            compound=is_compound(song.meter),
         )
 
 
@@ -99,11 +107,12 @@ def _labelled_repeats(song: Song, score: Score) -> list[Repeat]:
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """What is random about one example."""
+    """What is random about one example: bars from `first_bar` on, to `end_bar` or to the end."""
 
     song: int
     kind: SsmKind
     first_bar: int = 0
+    end_bar: int | None = None
     gain: float = 1.0
     noise: float = 0.0
 
@@ -113,8 +122,13 @@ def epoch_draws(
 ) -> list[list[Draw]]:
     """Draw the batches of an epoch: pieces of near-equal length together, in random order."""
     rng = np.random.default_rng([seed, epoch])
-    draws = [_draw(index, song, config, rng) for index, song in enumerate(songs)]
-    lengths = np.array([songs[d.song].score.n_bars - d.first_bar for d in draws])
+    chance = rng.random(len(songs))
+    draws = [
+        _draw(index, song, config, rng)
+        for index, song in enumerate(songs)
+        if chance[index] < config.share_of_style.get(song.style or "", 1.0)
+    ]
+    lengths = np.array([(d.end_bar or songs[d.song].score.n_bars) - d.first_bar for d in draws])
     order = np.argsort(lengths + rng.normal(0, config.length_jitter_bars, len(draws)))
     pieces = np.array_split(order, max(1, round(len(order) / batch_songs)))
     return [[draws[i] for i in pieces[k]] for k in rng.permutation(len(pieces))]
@@ -127,8 +141,8 @@ def _draw(index: int, song: TrainingSong, config: DataConfig, rng: np.random.Gen
         kind = "none"
     elif chance < config.share_none + config.share_form and song.repeats:
         kind = "form"
-    first_bar = 0
-    latest = song.score.n_bars // 2
+    first_bar, n_bars = 0, song.score.n_bars
+    latest = max(n_bars // 2, n_bars - config.longest_bars)
     starts = [s.start_bar for s in song.sections if 0 < s.start_bar <= latest]
     starts = starts or list(range(0, latest, 4))
     if rng.random() < config.share_cropped and starts:
@@ -137,6 +151,7 @@ def _draw(index: int, song: TrainingSong, config: DataConfig, rng: np.random.Gen
         song=index,
         kind=kind,
         first_bar=first_bar,
+        end_bar=min(first_bar + config.longest_bars, n_bars),
         gain=float(rng.uniform(*GAIN_RANGE)),
         noise=float(rng.normal(0, SIMILARITY_NOISE)),
     )
@@ -153,8 +168,10 @@ class Example:
     context: npt.NDArray[np.float32]
     place: npt.NDArray[np.float32]
     grade: npt.NDArray[np.float32]
+    loudness: npt.NDArray[np.float32]
     lead: npt.NDArray[np.int64]
     lead_age: npt.NDArray[np.float32]
+    bass: npt.NDArray[np.int64]
     decisions: Decisions
 
     @property
@@ -168,7 +185,9 @@ class Decisions:
     """Notes and STOPs in the order in which they are taken, all shape=(n_decisions,), int64.
 
     `position` counts inside the step; `last` is the token before (`START` at first); `copied` what
-    the draft says comes next; `duration` and `draft_duration` are classes (`NO_DURATION` for STOP).
+    the draft says comes next. Classes, that of nothing for STOP: `duration` and `velocity` of the
+    note; `draft_duration`, `draft_velocity` in the draft; `chord_duration` of the note before it in
+    the step; `voice_velocity` of the latest note of its voice.
     """
 
     step: npt.NDArray[np.int64]
@@ -178,6 +197,10 @@ class Decisions:
     copied: npt.NDArray[np.int64]
     duration: npt.NDArray[np.int64]
     draft_duration: npt.NDArray[np.int64]
+    chord_duration: npt.NDArray[np.int64]
+    velocity: npt.NDArray[np.int64]
+    draft_velocity: npt.NDArray[np.int64]
+    voice_velocity: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,40 +209,47 @@ class ExampleSettings:
 
     Parameters
     ----------
-    texture : Texture
-        Laid under the SSMs of kind "form".
+    styles : tuple of str
+        In the order in which the network knows them.
+    textures : tuple of Texture
+        Laid under the SSMs of kind "form", one for each style or one in all.
     context_temperature : float > 0
     continuation_bonus : float >= 0
         See `singcli.structure.alignment`.
     """
 
-    texture: Texture
+    styles: tuple[str, ...]
+    textures: tuple[Texture, ...]
     context_temperature: float
     continuation_bonus: float
 
+    def style_index(self, song: TrainingSong) -> int | None:
+        """Return the place of the song's style."""
+        return None if song.style is None else self.styles.index(song.style)
+
 
 def example_from_draw(song: TrainingSong, draw: Draw, settings: ExampleSettings) -> Example:
-    """Lay out a song from `draw.first_bar` on under the kind of SSM that was drawn."""
-    bar_beats = song.score.bar_beats[draw.first_bar :]
-    first_beat = int(bar_beats[0])
+    """Lay out the bars of a draw under the kind of SSM that was drawn."""
+    end_bar = song.score.n_bars if draw.end_bar is None else draw.end_bar
+    bar_beats = song.score.bar_beats[draw.first_bar : end_bar + 1]
+    first_beat, end_beat = int(bar_beats[0]), int(bar_beats[-1])
     bar_beats = bar_beats - first_beat
-    first_step = first_beat * STEPS_PER_BEAT
-    onsets = song.tokens.onsets[first_step:]
+    steps = slice(first_beat * STEPS_PER_BEAT, end_beat * STEPS_PER_BEAT)
+    onsets = song.tokens.onsets[steps]
     # What began before the crop is unknown to the sampler, so it is silent here too.
-    carried = song.tokens.sounding[first_step:] & ~onsets
-    if first_step:
-        carried &= _begun_inside(song.tokens, first_step)
+    carried = song.tokens.sounding[steps] & ~onsets
+    if first_beat:
+        carried &= np.logical_or.accumulate(onsets, axis=0)
     sounding = onsets | carried
-    duration_map = song.tokens.duration_map[first_step:]
-    ssm = _ssm(song, draw, settings.texture, first_beat)
+    style = settings.style_index(song)
+    ssm = _ssm(song, draw, settings.textures[style or 0], first_beat, end_beat)
     if draw.kind == "none":
         repeat_map = all_new(len(ssm))
         context = np.zeros((len(onsets), N_CONTEXT), np.float32)
     else:
         repeat_map = repeat_map_from_ssm(ssm, continuation_bonus=settings.continuation_bonus)
-        context = soft_context(
-            context_weights(ssm, temperature=settings.context_temperature), sounding
-        )
+        weights = context_weights(ssm, temperature=settings.context_temperature)
+        context = soft_context(weights, onsets, sounding)
     source = source_steps(repeat_map.source)
     draft = take_steps(np.concatenate([onsets, sounding], axis=1), source)
     draft_onsets = draft[:, :N_NOTE_TOKENS]
@@ -237,11 +267,16 @@ def example_from_draw(song: TrainingSong, draw: Draw, settings: ExampleSettings)
             kind=draw.kind,
             mode=mode,
             sections=_places(song, draw) if draw.kind == "form" else (),
+            compound=np.full(len(bar_beats) - 1, song.compound),
+            style=style,
+            bars_after=song.score.n_bars - end_bar,
         ),
         grade=np.stack([grade, draft_onsets.any(axis=1)], axis=1).astype(np.float32),
+        loudness=last_loudness(onsets, song.tokens.velocity_map[steps]),
         lead=lead,
         lead_age=age[:, None],
-        decisions=_decisions(song.tokens, first_step, draft_onsets, duration_map, source),
+        bass=last_bass(onsets),
+        decisions=_decisions(song.tokens, steps, draft_onsets, source),
     )
 
 
@@ -253,60 +288,81 @@ def _places(song: TrainingSong, draw: Draw) -> list[SectionPlace]:
     ]
 
 
-def _begun_inside(tokens: TokenScore, first_step: int) -> npt.NDArray[np.bool_]:
-    """Return where a token's latest onset is not before `first_step`, shape=(T, 176)."""
-    return np.logical_or.accumulate(tokens.onsets[first_step:], axis=0)
-
-
-def _ssm(song: TrainingSong, draw: Draw, texture: Texture, first_beat: int) -> Matrix:
+def _ssm(
+    song: TrainingSong, draw: Draw, texture: Texture, first_beat: int, end_beat: int
+) -> Matrix:
     if draw.kind != "form":
-        return song.ssm[first_beat:, first_beat:]
+        return song.ssm[first_beat:end_beat, first_beat:end_beat]
     repeats = []
     for repeat in song.repeats:
         cut = max(0, first_beat - repeat.source_beat)
-        if cut < repeat.n_beats:
+        n_beats = min(repeat.n_beats, end_beat - repeat.start_beat)
+        if cut < n_beats:
             repeats.append(
                 Repeat(
                     repeat.start_beat + cut - first_beat,
                     repeat.source_beat + cut - first_beat,
-                    repeat.n_beats - cut,
+                    n_beats - cut,
                     float(np.clip(repeat.similarity + draw.noise, 0, 1)),
                 )
             )
-    return ssm_from_repeats(
-        song.score.n_beats - first_beat, repeats, texture=texture.scaled(draw.gain)
-    )
+    return ssm_from_repeats(end_beat - first_beat, repeats, texture=texture.scaled(draw.gain))
 
 
 def _decisions(
     tokens: TokenScore,
-    first_step: int,
+    steps: slice,
     draft_onsets: npt.NDArray[np.bool_],
-    duration_map: npt.NDArray[np.int8],
     source: npt.NDArray[np.int64],
 ) -> Decisions:
-    inside = tokens.step >= first_step
-    step = tokens.step[inside] - first_step
-    n_steps = len(draft_onsets)
-    position = np.arange(len(step))
-    first_of_step = np.searchsorted(step, step)
-    index = position - first_of_step
+    """Lay out the decisions of the steps, notes in order and a STOP behind those of each step."""
+    inside = (tokens.step >= steps.start) & (tokens.step < steps.stop)
+    step = tokens.step[inside] - steps.start
+    every = np.arange(len(draft_onsets))
+    index = np.arange(len(step)) - np.searchsorted(step, step)
     kept = index < MAX_NOTES_PER_STEP
     step, index = step[kept], index[kept]
-    token, duration = tokens.token[inside][kept], tokens.duration[inside][kept]
-
-    every = np.arange(n_steps)
-    count = np.bincount(step, minlength=n_steps)
+    count = np.bincount(step, minlength=len(every))
     order = np.lexsort((np.r_[index, count], np.r_[step, every]))
+
+    def with_stops(column: npt.NDArray[np.int64], stop: int) -> npt.NDArray[np.int64]:
+        return np.r_[column[inside][kept], np.full(len(every), stop)][order]
+
+    token = with_stops(tokens.token, STOP)
+    duration = with_stops(tokens.duration, NO_DURATION)
+    velocity = with_stops(tokens.velocity, NO_VELOCITY)
     step = np.r_[step, every][order]
     index = np.r_[index, count][order]
-    token = np.r_[token, np.full(n_steps, STOP)][order]
-    duration = np.r_[duration, np.full(n_steps, NO_DURATION)][order]
     last = np.where(index == 0, START, np.r_[START, token[:-1]])
-
     following = next_token_table(draft_onsets)
-    copied = following[step, np.where(last == START, 0, last + 1)]
     draft_duration = np.full(len(step), NO_DURATION, np.int64)
-    from_draft = (token != STOP) & (source[step] >= 0)
-    draft_duration[from_draft] = duration_map[source[step[from_draft]], token[from_draft]]
-    return Decisions(step, index, token, last, copied, duration, draft_duration)
+    draft_velocity = np.full(len(step), NO_VELOCITY, np.int64)
+    copies = (token != STOP) & (source[step] >= 0)
+    at = steps.start + source[step[copies]], token[copies]
+    draft_duration[copies] = tokens.duration_map[at]
+    draft_velocity[copies] = tokens.velocity_map[at]
+    return Decisions(
+        step=step,
+        position=index,
+        token=token,
+        last=last,
+        copied=following[step, np.where(last == START, 0, last + 1)],
+        duration=duration,
+        draft_duration=draft_duration,
+        chord_duration=np.where(index == 0, NO_DURATION, np.r_[NO_DURATION, duration[:-1]]),
+        velocity=velocity,
+        draft_velocity=draft_velocity,
+        voice_velocity=_voice_velocity(token, velocity),
+    )
+
+
+def _voice_velocity(
+    token: npt.NDArray[np.int64], velocity: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Return the velocity of the latest note of each note's voice, shape=(n_decisions,)."""
+    latest = np.full(len(token), NO_VELOCITY, np.int64)
+    voice = np.where(token == STOP, -1, token // N_PITCHES)
+    for one in range(N_VOICES):
+        notes = velocity[voice == one]
+        latest[voice == one] = np.r_[NO_VELOCITY, notes[:-1]][: len(notes)]
+    return latest

@@ -15,8 +15,10 @@ from singcli import __version__
 from singcli.errors import InputError, SingError
 from singcli.files import replacing, validate_new_file
 from singcli.model.contract import (
+    NO_BASS,
     NO_DURATION,
     NO_LEAD,
+    NO_VELOCITY,
     NOTE_OUTPUTS,
     START,
     STEP_OUTPUTS,
@@ -114,7 +116,8 @@ def _card(checkpoint: Checkpoint, config: TrainConfig, licence: str | None) -> M
     return ModelCard(
         name=config.name,
         sizes=config.network.sizes,
-        texture=Texture(**checkpoint.run["texture"]),
+        styles=tuple(checkpoint.run["styles"]),
+        textures=tuple(Texture(**texture) for texture in checkpoint.run["textures"]),
         context_temperature=config.data.context_temperature,
         continuation_bonus=config.data.continuation_bonus,
         licence=licence or "\n\n".join(data["licences"].values()) or "not stated",
@@ -163,8 +166,13 @@ def _step_of_training(network: PointerNetwork, step: dict[str, Any]) -> tuple[Te
 _LIMITS = {
     "lead": NO_LEAD,
     "last_lead": NO_LEAD,
+    "bass": NO_BASS,
+    "last_bass": NO_BASS,
     "last_token": START,
     "draft_duration": NO_DURATION,
+    "chord_duration": NO_DURATION,
+    "draft_velocity": NO_VELOCITY,
+    "voice_velocity": NO_VELOCITY,
 }
 
 

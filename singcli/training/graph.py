@@ -65,16 +65,25 @@ class NotePart(nn.Module):
         last_token: Tensor,
         draft_onsets: Tensor,
         lead: Tensor,
+        bass: Tensor,
         draft_duration: Tensor,
+        chord_duration: Tensor,
+        draft_velocity: Tensor,
+        voice_velocity: Tensor,
     ) -> tuple[Tensor, ...]:
         """Take the tensors of `note_inputs`, return those of `NOTE_OUTPUTS`."""
         is_note = (last_token < STOP).unsqueeze(-1)
         chosen = chosen + self.network.chosen(last_token) * is_note
         logits, gate = self.network.pitch_logits(
-            features, token_bias, chosen, last_token, draft_onsets, lead
+            features, token_bias, chosen, last_token, draft_onsets, lead, bass
         )
-        duration = self.network.duration_logits(features, last_token, draft_duration)
-        return logits, gate, chosen, duration
+        duration = self.network.duration_logits(
+            features, last_token, draft_duration, chord_duration
+        )
+        velocity = self.network.velocity_logits(
+            features, last_token, draft_velocity, voice_velocity
+        )
+        return logits, gate, chosen, duration, velocity
 
 
 def model_from_network(network: PointerNetwork, card: ModelCard) -> ModelProto:

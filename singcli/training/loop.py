@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -49,7 +49,7 @@ class Trainer:
 
     Parameters
     ----------
-    dataset : Dataset
+    datasets : sequence of Dataset
         From `singcli prepare`.
     config : TrainConfig
     run_dir : Path
@@ -71,7 +71,7 @@ class Trainer:
 
     def __init__(
         self,
-        dataset: Dataset,
+        datasets: Sequence[Dataset],
         config: TrainConfig,
         run_dir: Path,
         *,
@@ -83,25 +83,30 @@ class Trainer:
         self.config, self.run_dir, self.device, self.workers = config, run_dir, device, workers
         self.on_status = on_status
         checkpoint = self._find_checkpoint(resume)
-        self.songs = [TrainingSong.from_song(song) for song in dataset.songs("train")]
-        self.validation = [TrainingSong.from_song(song) for song in dataset.songs("validation")]
+        self.songs, self.validation = (
+            [TrainingSong.from_song(song) for data in datasets for song in data.songs(split)]
+            for split in ("train", "validation")
+        )
         if len(self.songs) < workers.size or not self.validation:
             raise InputError(
-                f"{dataset.path}: {len(self.songs)} training and {len(self.validation)} "
+                f"{datasets[0].path}: {len(self.songs)} training and {len(self.validation)} "
                 f"validation songs, at least {workers.size} and 1 are needed",
                 "prepare more songs, or another --validation-fraction",
             )
+        styles = tuple(dict.fromkeys(data.style for data in datasets if data.style is not None))
         self.settings = ExampleSettings(
-            texture=_common_texture(self.songs),
+            styles=styles,
+            textures=_textures(self.songs, styles),
             context_temperature=config.data.context_temperature,
             continuation_bonus=config.data.continuation_bonus,
         )
         self.run = {
             "config": config.model_dump(),
-            "texture": asdict(self.settings.texture),
+            "styles": list(styles),
+            "textures": [asdict(texture) for texture in self.settings.textures],
             "data": {
-                "fingerprint": _fingerprint(dataset),
-                "licences": dict(dataset.licences),
+                "fingerprint": _fingerprint(datasets),
+                "licences": {k: v for data in datasets for k, v in data.licences.items()},
                 "training_songs": len(self.songs),
                 "validation_songs": len(self.validation),
             },
@@ -114,6 +119,7 @@ class Trainer:
             weight_decay=config.optimiser.weight_decay,
             fused=device.type in ("cpu", "cuda"),
         )
+        self.average = copy.deepcopy(self.network).requires_grad_(requires_grad=False).eval()
         self.progress = Progress()
         if checkpoint is not None:
             self._restore(checkpoint)
@@ -140,7 +146,8 @@ class Trainer:
                     f"{self.run_dir}: the run was started with other {key}",
                     "resume with the --config and --data of the start, or choose another --out",
                 )
-        checkpoint.restore_network(self.network)
+        checkpoint.restore_network(self.average)
+        checkpoint.restore_trained(self.network)
         checkpoint.restore_optimiser(self.optimiser)
         torch.set_rng_state(self._random_state(checkpoint))
         self.progress = checkpoint.progress
@@ -217,45 +224,65 @@ class Trainer:
                 loss, state = chunk_loss(self.network, chunk, state)
             state = (state[0].detach(), state[1].detach())
             nats = loss.pitch + loss.duration
+            weighted = nats + self.config.optimiser.velocity_weight * loss.velocity
             n_steps, total = self.workers.sum(chunk.n_steps, float(nats.detach()))
             if n_steps < self.config.run.chunk_steps:
                 continue  # the tail of one long song is no fair sample of a batch
             self.optimiser.zero_grad(set_to_none=True)
-            (nats / n_steps).backward()
+            (weighted / n_steps).backward()
             self.workers.sum_gradients(self.network)
             nn.utils.clip_grad_norm_(self.network.parameters(), self.config.optimiser.clip_norm)
             self.optimiser.step()
             self.progress.updates += 1
+            self._update_average()
             meter.add(total, n_steps)
 
     def _learning_rate(self, share: float) -> float:
-        """Warm up by updates, then fall along half a cosine over the whole run."""
+        """Warm up by updates, stay level, and fall in a straight line at the end of the run."""
         optimiser = self.config.optimiser
         warm = min(1.0, (self.progress.updates + 1) / max(1, optimiser.warmup_updates))
-        low = optimiser.final_share
-        fall = low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
+        left = min(1.0, max(0.0, 1 - share) / max(optimiser.cooldown, 1e-9))
+        fall = optimiser.final_share + (1 - optimiser.final_share) * left
         return optimiser.learning_rate * warm * fall
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        """Move the mean of the weights, faster in the first updates."""
+        updates = self.progress.updates
+        share = 1 - min(self.config.optimiser.average, (1 + updates) / (10 + updates))
+        for mean, latest in zip(self.average.parameters(), self.network.parameters(), strict=True):
+            mean.lerp_(latest, share)
 
     def _end_epoch(self) -> None:
         every = self.config.run.full_validation_epochs
         full = self.progress.epoch % every == 0 or self.progress.epoch == self.config.run.epochs
         kinds: tuple[SsmKind, ...] = SSM_KINDS if full else ("music",)
-        figures: dict[str, Figures] = {kind: self._validate(kind) for kind in kinds}
-        self.progress.figures = figures
+        figures = {kind: self._validate(kind, self._headline_songs) for kind in kinds}
         nats = figures["music"]["nats_per_step"]
+        for style in self.settings.styles[1:] if full else ():
+            figures[style] = self._validate("music", self._songs_of(style))
+        self.progress.figures = figures
         self._log(
             "epoch", epoch=self.progress.epoch, updates=self.progress.updates, validation=figures
         )
         if self.progress.best is None or nats < self.progress.best:
             self.progress.best = nats
             if self.workers.leads:
-                write_checkpoint(self.run_dir / BEST, self.network, self.progress, self.run)
+                write_checkpoint(self.run_dir / BEST, self.average, self.progress, self.run)
         self._save_last()
 
-    def _validate(self, kind: SsmKind) -> Figures:
+    @property
+    def _headline_songs(self) -> list[TrainingSong]:
+        """Songs that the run is judged by: those of the usual style."""
+        return self._songs_of(self.settings.styles[0]) if self.settings.styles else self.validation
+
+    def _songs_of(self, style: str) -> list[TrainingSong]:
+        return [song for song in self.validation if song.style == style]
+
+    def _validate(self, kind: SsmKind, songs: Sequence[TrainingSong]) -> Figures:
         return validate(
-            self.network,
-            self.validation,
+            self.average,
+            songs,
             kind,
             self.settings,
             batch_songs=self.config.run.batch_songs,
@@ -302,9 +329,10 @@ class Trainer:
         if self.workers.leads:
             write_checkpoint(
                 self.run_dir / LAST,
-                self.network,
+                self.average,
                 self.progress,
                 self.run,
+                trained=self.network,
                 optimiser=self.optimiser,
                 random_states=random_states,
             )
@@ -315,6 +343,13 @@ class Trainer:
         line = {"event": event, "seconds": round(time.monotonic() - self.started, 1)} | fields
         with (self.run_dir / LOG).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+
+
+def _textures(songs: Sequence[TrainingSong], styles: Sequence[str]) -> tuple[Texture, ...]:
+    """Fit a texture to the songs of each style, or to all songs without styles."""
+    if not styles:
+        return (_common_texture(songs),)
+    return tuple(_common_texture([s for s in songs if s.style == style]) for style in styles)
 
 
 def _common_texture(songs: Sequence[TrainingSong]) -> Texture:
@@ -337,7 +372,7 @@ def _fixed_part(facts: Any) -> Any:
     return plain
 
 
-def _fingerprint(dataset: Dataset) -> str:
+def _fingerprint(datasets: Sequence[Dataset]) -> str:
     """Hash what the songs and their splits are."""
-    rows = [(entry.id, entry.fingerprint, entry.split) for entry in dataset.entries]
+    rows = [(e.id, e.fingerprint, e.split) for data in datasets for e in data.entries]
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()

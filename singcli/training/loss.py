@@ -16,10 +16,11 @@ State = tuple[Tensor, Tensor]
 
 
 class ChunkLoss(NamedTuple):
-    """Sums over a chunk: nats of the pitches and STOPs, and of the durations."""
+    """Sums over a chunk: nats of the pitches and STOPs, of the durations and of the velocities."""
 
     pitch: Tensor
     duration: Tensor
+    velocity: Tensor
 
 
 def chunk_loss(
@@ -44,16 +45,29 @@ def chunk_loss(
         where.last,
         _rows(chunk.inputs.draft[..., :N_NOTE_TOKENS], at),
         chunk.inputs.lead.flatten()[at],
+        chunk.inputs.bass.flatten()[at],
     )
     pitch = -copy_log_probs(logits.float(), gate.float(), where.copied, where.token).sum()
     notes = torch.nonzero(where.token != STOP).squeeze(-1)
     duration_logits = network.note.duration_logits(
-        _rows(features, notes), where.token[notes], where.draft_duration[notes]
+        _rows(features, notes),
+        where.token[notes],
+        where.draft_duration[notes],
+        where.chord_duration[notes],
     )
     duration = functional.cross_entropy(
         duration_logits.float(), where.duration[notes], reduction="sum"
     )
-    return ChunkLoss(pitch, duration), state
+    velocity_logits = network.note.velocity_logits(
+        _rows(features, notes),
+        where.token[notes],
+        where.draft_velocity[notes],
+        where.voice_velocity[notes],
+    )
+    velocity = functional.cross_entropy(
+        velocity_logits.float(), where.velocity[notes], reduction="sum"
+    )
+    return ChunkLoss(pitch, duration, velocity), state
 
 
 def notes_so_far(network: PointerNetwork, where: DecisionTensors) -> Tensor:

@@ -20,15 +20,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from singcli.model.contract import (
-    LEAD_REACH,
     N_CONTEXT,
     N_DURATIONS,
     N_NOTE_TOKENS,
     N_PLACE,
     N_TOKEN_HINTS,
     N_TOKENS,
+    N_VELOCITIES,
+    NO_BASS,
     NO_DURATION,
     NO_LEAD,
+    REACH,
     START,
     STOP,
     NetworkSizes,
@@ -36,8 +38,7 @@ from singcli.model.contract import (
 from singcli.music.score import N_PITCHES, N_VOICES
 
 MASKED = -1e9
-LEAD_EMBEDDING = 24
-CONTEXT_EMBEDDING = 32
+PITCH_EMBEDDING = 24
 BASE_GATE_LOGIT = -1.0  # at first a quarter of the notes is copied
 
 
@@ -46,8 +47,9 @@ class StepInputs(NamedTuple):
 
     `previous` onsets of the step before; `carried` notes held over into this step; `draft` and
     `next_draft` onsets then sounding notes of the source of this step and of the next; `bar_ago`
-    onsets a bar ago, of this step and of the next; `context` soft chroma; `place` one-hots;
-    `grade` similarity to the source; `lead` last pitch (int64); `lead_age`.
+    onsets a bar ago, of this step and of the next; `context` onsets and sounding notes weighted by
+    the SSM; `place` one-hots; `grade` similarity to the source; `loudness` of both voices; `lead`
+    last pitch (int64); `lead_age`; `bass` last pitch (int64).
     """
 
     previous: Tensor
@@ -58,8 +60,10 @@ class StepInputs(NamedTuple):
     context: Tensor
     place: Tensor
     grade: Tensor
+    loudness: Tensor
     lead: Tensor
     lead_age: Tensor
+    bass: Tensor
 
 
 class Dropout(nn.Module):
@@ -92,12 +96,14 @@ class StepNetwork(nn.Module):
         self.roll = nn.Linear(2 * N_NOTE_TOKENS, sizes.roll, bias=False)
         self.draft = nn.Linear(4 * N_NOTE_TOKENS, sizes.draft, bias=False)
         self.bar = nn.Linear(2 * N_NOTE_TOKENS, sizes.bar, bias=False)
-        self.context = nn.Linear(N_CONTEXT, CONTEXT_EMBEDDING)
-        self.lead = nn.Embedding(NO_LEAD + 1, LEAD_EMBEDDING)
-        width = sizes.roll + sizes.draft + sizes.bar + CONTEXT_EMBEDDING + LEAD_EMBEDDING
-        self.lstm = nn.LSTM(width + N_PLACE + 3, sizes.lstm, batch_first=True)
-        self.mix = nn.Linear(sizes.lstm + sizes.draft + sizes.bar, sizes.lstm)
-        self.features = nn.Linear(sizes.lstm, sizes.hidden + sizes.duration)
+        self.context = nn.Linear(N_CONTEXT, sizes.context, bias=False)
+        self.lead = nn.Embedding(NO_LEAD + 1, PITCH_EMBEDDING)
+        self.bass = nn.Embedding(NO_BASS + 1, PITCH_EMBEDDING)
+        sources = sizes.draft + sizes.bar + sizes.context
+        width = sizes.roll + sources + 2 * PITCH_EMBEDDING + N_PLACE + 3 + N_VOICES
+        self.lstm = nn.LSTM(width, sizes.lstm, batch_first=True)
+        self.mix = nn.Linear(sizes.lstm + sources, sizes.lstm)
+        self.features = nn.Linear(sizes.lstm, sizes.features)
         self.hints = nn.Linear(sizes.lstm, N_VOICES * N_TOKEN_HINTS)
         self.drop = Dropout(dropout)
 
@@ -108,13 +114,13 @@ class StepNetwork(nn.Module):
 
         Returns
         -------
-        features : Tensor, shape = (N, T, hidden + duration)
+        features : Tensor, shape = (N, T, hidden + duration + velocity)
         token_bias : Tensor, shape = (N, T, 176)
         state : pair of Tensor, shape = (1, N, lstm)
         """
-        seen, draft, bar = self._seen(inputs)
+        seen, sources = self._seen(inputs)
         hidden, state = self.lstm(seen, state)
-        return *self._heads(hidden, draft, bar, inputs), state
+        return *self._heads(hidden, sources, inputs), state
 
     def tick(
         self, inputs: StepInputs, hidden: Tensor, cell: Tensor
@@ -130,7 +136,7 @@ class StepNetwork(nn.Module):
         features, token_bias, hidden, cell : Tensor
             As `forward`.
         """
-        seen, draft, bar = self._seen(inputs)
+        seen, sources = self._seen(inputs)
         ((from_seen, from_hidden, bias, more_bias),) = self.lstm.all_weights
         gates = functional.linear(
             torch.cat([seen, hidden], -1), torch.cat([from_seen, from_hidden], 1), bias + more_bias
@@ -138,38 +144,39 @@ class StepNetwork(nn.Module):
         admit, forget, candidate, reveal = gates.chunk(4, -1)
         cell = forget.sigmoid() * cell + admit.sigmoid() * candidate.tanh()
         hidden = reveal.sigmoid() * cell.tanh()
-        return *self._heads(hidden, draft, bar, inputs), hidden, cell
+        return *self._heads(hidden, sources, inputs), hidden, cell
 
-    def _seen(self, inputs: StepInputs) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the LSTM's input, and the embeddings of the draft and of a bar ago."""
-        draft = self.draft(torch.cat([inputs.draft, inputs.next_draft], -1))
-        bar = self.bar(inputs.bar_ago)
-        seen = torch.cat(
+    def _seen(self, inputs: StepInputs) -> tuple[Tensor, Tensor]:
+        """Return the LSTM's input, and the embeddings of draft, bar ago and context in it."""
+        sources = torch.cat(
             [
-                self.roll(torch.cat([inputs.previous, inputs.carried], -1)),
-                draft,
-                bar,
+                self.draft(torch.cat([inputs.draft, inputs.next_draft], -1)),
+                self.bar(inputs.bar_ago),
                 self.context(inputs.context),
-                self.lead(inputs.lead),
             ],
             -1,
         )
-        plain = torch.cat([inputs.place, inputs.grade, inputs.lead_age], -1)
-        return torch.cat([self.drop(seen), plain], -1), draft, bar
+        roll = self.roll(torch.cat([inputs.previous, inputs.carried], -1))
+        seen = torch.cat([roll, sources, self.lead(inputs.lead), self.bass(inputs.bass)], -1)
+        plain = torch.cat([inputs.place, inputs.grade, inputs.loudness, inputs.lead_age], -1)
+        return torch.cat([self.drop(seen), plain], -1), sources
 
-    def _heads(
-        self, hidden: Tensor, draft: Tensor, bar: Tensor, inputs: StepInputs
-    ) -> tuple[Tensor, Tensor]:
+    def _heads(self, hidden: Tensor, sources: Tensor, inputs: StepInputs) -> tuple[Tensor, Tensor]:
         """Return features and token bias."""
-        mixed = functional.gelu(self.mix(torch.cat([self.drop(hidden), draft, bar], -1)))
+        mixed = functional.gelu(self.mix(torch.cat([self.drop(hidden), sources], -1)))
         mixed = self.drop(mixed)
         return self.features(mixed), self._token_bias(mixed, inputs)
 
     def _token_bias(self, mixed: Tensor, inputs: StepInputs) -> Tensor:
-        """Weigh what each token did in the draft, a bar ago and just now, voice by voice."""
-        onset, sounding = inputs.draft.split(N_NOTE_TOKENS, -1)
+        """Weigh what each token did in draft, bar ago, just now and context, voice by voice."""
         hints = torch.stack(
-            [onset, sounding, inputs.bar_ago[..., :N_NOTE_TOKENS], inputs.carried], -2
+            [
+                *inputs.draft.split(N_NOTE_TOKENS, -1),
+                inputs.bar_ago[..., :N_NOTE_TOKENS],
+                inputs.carried,
+                *inputs.context.split(N_NOTE_TOKENS, -1),
+            ],
+            -2,
         )  # (N, T, hint, 176)
         hints = hints.unflatten(-1, (N_VOICES, N_PITCHES))  # (N, T, hint, voice, pitch)
         weight = self.hints(mixed).unflatten(-1, (N_TOKEN_HINTS, N_VOICES)).unsqueeze(-1)
@@ -185,30 +192,38 @@ class NoteNetwork(nn.Module):
 
     token_order: Tensor
     lead_offset: Tensor
+    bass_offset: Tensor
 
     def __init__(self, sizes: NetworkSizes, dropout: float = 0.0) -> None:
         super().__init__()
-        self.split = (sizes.hidden, sizes.duration)
+        self.parts = (sizes.hidden, sizes.duration, sizes.velocity)
         self.chosen = nn.Embedding(N_TOKENS + 1, sizes.hidden)
         self.last = nn.Embedding(N_TOKENS + 1, sizes.hidden)
         self.counts = nn.Linear(2, sizes.hidden)
         self.hidden = nn.Linear(sizes.hidden, sizes.hidden)
         self.pitch = nn.Linear(sizes.hidden, N_TOKENS)
-        self.interval = nn.Linear(sizes.hidden, 2 * LEAD_REACH + 1)
+        self.lead_interval = nn.Linear(sizes.hidden, 2 * REACH + 1)
+        self.bass_interval = nn.Linear(sizes.hidden, 2 * REACH + 1)
         self.gate = nn.Linear(sizes.hidden, 1)
         self.duration_token = nn.Embedding(N_TOKENS + 1, sizes.duration)
         self.duration_draft = nn.Embedding(N_DURATIONS + 1, sizes.duration)
         self.duration_hidden = nn.Linear(sizes.duration, sizes.duration)
         self.duration = nn.Linear(sizes.duration, N_DURATIONS)
+        self.duration_chord = nn.Embedding(N_DURATIONS + 1, sizes.duration)
         self.duration_copy = nn.Parameter(torch.tensor(2.0))
+        self.velocity_token = nn.Embedding(N_TOKENS + 1, sizes.velocity)
+        self.velocity_draft = nn.Embedding(N_VELOCITIES + 1, sizes.velocity)
+        self.velocity_voice = nn.Embedding(N_VELOCITIES + 1, sizes.velocity)
+        self.velocity = nn.Linear(sizes.velocity, N_VELOCITIES)
         self.drop = Dropout(dropout)
         self.register_buffer("token_order", torch.arange(N_NOTE_TOKENS), persistent=False)
-        self.register_buffer(
-            "lead_offset", torch.arange(N_PITCHES - 1, -1, -1) + LEAD_REACH, persistent=False
-        )
+        from_bottom = torch.arange(N_PITCHES) + REACH
+        self.register_buffer("lead_offset", from_bottom.flip(0), persistent=False)
+        self.register_buffer("bass_offset", from_bottom, persistent=False)
         nn.init.constant_(self.gate.bias, BASE_GATE_LOGIT)
-        for table in (self.chosen, self.last, self.duration_token, self.duration_draft):
-            nn.init.normal_(table.weight, std=0.1)
+        for table in self.children():
+            if isinstance(table, nn.Embedding):
+                nn.init.normal_(table.weight, std=0.1)
 
     def pitch_logits(
         self,
@@ -218,17 +233,18 @@ class NoteNetwork(nn.Module):
         last_token: Tensor,
         draft_onsets: Tensor,
         lead: Tensor,
+        bass: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Score the next token.
 
         Parameters
         ----------
-        features : Tensor, shape = (M, hidden + duration)
+        features : Tensor, shape = (M, hidden + duration + velocity)
         token_bias, draft_onsets : Tensor, shape = (M, 176)
         chosen : Tensor, shape = (M, hidden)
             Sum of the `chosen` embeddings of the step's notes so far.
-        last_token, lead : Tensor, shape = (M,), int64
-            `START` before the first note; last lead pitch before this step or `NO_LEAD`.
+        last_token, lead, bass : Tensor, shape = (M,), int64
+            `START` before the first note; last pitches before this step or `NO_LEAD`, `NO_BASS`.
 
         Returns
         -------
@@ -241,30 +257,78 @@ class NoteNetwork(nn.Module):
         allowed = self.token_order > last  # (M, 176)
         remaining = (draft_onsets * allowed).sum(-1)
         counts = torch.stack([remaining, draft_onsets.sum(-1)], -1) / 4
-        first = features[:, : self.split[0]] + chosen + self.last(last_token) + self.counts(counts)
+        first = (
+            features.split(self.parts, -1)[0] + chosen + self.last(last_token) + self.counts(counts)
+        )
         hidden = functional.gelu(self.hidden(self.drop(functional.gelu(first))))
         hidden = self.drop(hidden)
         logits = self.pitch(hidden)
-        offset = (self.lead_offset - lead.unsqueeze(-1)).clamp(0, 2 * LEAD_REACH)  # (M, 88)
-        melodic = self.interval(hidden).gather(1, offset) * (lead != NO_LEAD).unsqueeze(-1)
         notes = logits[:, :N_NOTE_TOKENS] + token_bias
-        notes = torch.cat([notes[:, :N_PITCHES] + melodic, notes[:, N_PITCHES:]], -1)
+        melodic = _from_last(self.lead_interval(hidden), self.lead_offset, lead)
+        bass_line = _from_last(self.bass_interval(hidden), self.bass_offset, bass)
+        notes = notes + torch.cat([melodic, bass_line], -1)
         notes = torch.where(allowed, notes, MASKED)
         return torch.cat([notes, logits[:, STOP:]], -1), self.gate(hidden).squeeze(-1)
 
-    def duration_logits(self, features: Tensor, token: Tensor, draft_duration: Tensor) -> Tensor:
+    def duration_logits(
+        self, features: Tensor, token: Tensor, draft_duration: Tensor, chord_duration: Tensor
+    ) -> Tensor:
         """Score the duration classes of `token`, biased to its duration in the draft.
+
+        Parameters
+        ----------
+        draft_duration, chord_duration : Tensor, shape = (M,), int64
+            Of the token in the draft, and of the note before it in the step, or `NO_DURATION`.
 
         Returns
         -------
         Tensor, shape = (M, N_DURATIONS)
         """
-        first = features[:, self.split[0] :] + self.duration_token(token)
-        first = functional.gelu(first + self.duration_draft(draft_duration))
+        first = features.split(self.parts, -1)[1] + self.duration_token(token)
+        first = first + self.duration_draft(draft_duration) + self.duration_chord(chord_duration)
+        first = functional.gelu(first)
         hidden = functional.gelu(self.duration_hidden(self.drop(first)))
         copied = functional.one_hot(draft_duration, NO_DURATION + 1)[:, :N_DURATIONS]
         logits: Tensor = self.duration(hidden) + self.duration_copy * copied
         return logits
+
+    def velocity_logits(
+        self, features: Tensor, token: Tensor, draft_velocity: Tensor, voice_velocity: Tensor
+    ) -> Tensor:
+        """Score the velocity classes of `token`.
+
+        Parameters
+        ----------
+        draft_velocity, voice_velocity : Tensor, shape = (M,), int64
+            Of the token in the draft, and of the latest note of its voice, or `NO_VELOCITY`.
+
+        Returns
+        -------
+        Tensor, shape = (M, N_VELOCITIES)
+        """
+        first = features.split(self.parts, -1)[2] + self.velocity_token(token)
+        first = first + self.velocity_draft(draft_velocity) + self.velocity_voice(voice_velocity)
+        logits: Tensor = self.velocity(functional.gelu(first))
+        return logits
+
+
+def _from_last(logits: Tensor, offset: Tensor, last: Tensor) -> Tensor:
+    """Spread logits of intervals over the pitches around the last one.
+
+    Parameters
+    ----------
+    logits : Tensor, shape = (M, 2 * REACH + 1)
+    offset : Tensor, shape = (88,)
+        Place of each column's interval from pitch 0.
+    last : Tensor, shape = (M,), int64
+        `N_PITCHES` where there is none; no interval counts then.
+
+    Returns
+    -------
+    Tensor, shape = (M, 88)
+    """
+    place = (offset - last.unsqueeze(-1)).clamp(0, 2 * REACH)
+    return logits.gather(1, place) * (last != N_PITCHES).unsqueeze(-1)
 
 
 class PointerNetwork(nn.Module):

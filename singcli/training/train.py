@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from singcli.dataset import Dataset
@@ -16,7 +16,7 @@ from singcli.training.workers import Workers, crew
 
 
 def train(
-    data: Path,
+    data: Sequence[Path],
     config_path: Path,
     out: Path,
     *,
@@ -27,12 +27,12 @@ def train(
     seed: int | None = None,
     on_status: Callable[[Status], None] = lambda _status: None,
 ) -> RunResult:
-    """Train the pointer network on a prepared dataset.
+    """Train the pointer network on prepared datasets.
 
     Parameters
     ----------
-    data : Path
-        Written by `prepare`.
+    data : sequence of Path
+        Written by `prepare`; the first one's style is the model's usual one.
     config_path : Path
         A TOML with the tables of `TrainConfig`.
     out : Path
@@ -61,16 +61,20 @@ def train(
         processes = min(os.cpu_count() or 1, 8) if chosen.type == "cpu" else 1
     if processes > 1 and chosen.type != "cpu":
         raise InputError(f"--processes {processes}: only the CPU is shared, found {chosen.type}")
-    Dataset.open(data)  # fail here and not in the followers
+    _open(data)  # fail here and not in the followers
     with crew(processes, _work, (data, config, out, chosen.type, resume, max_minutes)) as workers:
         return _work(
             workers, data, config, out, chosen.type, resume, max_minutes, on_status=on_status
         )
 
 
+def _open(data: Sequence[Path]) -> list[Dataset]:
+    return [Dataset.open(path) for path in data]
+
+
 def _work(
     workers: Workers,
-    data: Path,
+    data: Sequence[Path],
     config: TrainConfig,
     out: Path,
     device: str,
@@ -80,7 +84,7 @@ def _work(
     on_status: Callable[[Status], None] = lambda _status: None,
 ) -> RunResult:
     trainer = Trainer(
-        Dataset.open(data),
+        _open(data),
         config,
         out,
         device=device_from_name(device),

@@ -41,24 +41,27 @@ def validate(
     Returns
     -------
     dict of str to float
-        nats_per_step and its parts pitch (with STOP) and duration; nats_per_note; songs.
+        nats_per_step and its parts pitch (with STOP) and duration; nats_per_note; velocity in nats
+        a note, which is in neither of them; songs.
     """
     network.eval()
     order = sorted(range(len(songs)), key=lambda i: songs[i].score.n_beats)
     order = [i for i in order if kind != "form" or songs[i].repeats]
-    sums = [0.0, 0.0, 0.0, 0.0]
+    sums = [0.0] * 5
     for start in range(workers.rank * batch_songs, len(order), workers.size * batch_songs):
         draws = [Draw(song=i, kind=kind) for i in order[start : start + batch_songs]]
         state: State | None = None
         for chunk in batch_from_draws(songs, draws, settings).chunks(CHUNK_STEPS, device):
             loss, state = chunk_loss(network, chunk, state)
-            part = (float(loss.pitch), float(loss.duration), chunk.n_steps, chunk.n_notes)
+            nats = [float(value) for value in loss]
+            part = (*nats, chunk.n_steps, chunk.n_notes)
             sums = [total + value for total, value in zip(sums, part, strict=True)]
-    pitch, duration, steps, notes = workers.sum(*sums)
+    pitch, duration, velocity, steps, notes = workers.sum(*sums)
     return {
         "nats_per_step": (pitch + duration) / max(steps, 1),
         "pitch": pitch / max(steps, 1),
         "duration": duration / max(steps, 1),
         "nats_per_note": (pitch + duration) / max(notes, 1),
+        "velocity": velocity / max(notes, 1),
         "songs": len(order),
     }
