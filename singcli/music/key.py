@@ -22,10 +22,11 @@ _PATTERN = re.compile(
 )
 _NATURAL = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 
-# Krumhansl & Kessler (1982), probe-tone ratings, tonic first.
-_PROFILES: dict[Mode, tuple[float, ...]] = {
-    "major": (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88),
-    "minor": (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17),
+# Weights of the pitch classes, tonic first: a linear model over shares of the sounding time, fitted
+# by `benchmarks/keys.py --fit` to the training songs of POP909 whose annotation has one key.
+_WEIGHTS: dict[Mode, tuple[int, ...]] = {
+    "major": (31, 1, 0, -13, 21, -1, -21, 31, -4, -5, -29, -11),
+    "minor": (38, -18, 4, 14, -16, -3, -3, 21, 0, -29, -7, -2),
 }
 
 
@@ -83,7 +84,7 @@ def reference_key(mode: Mode) -> Key:
 
 
 def estimate_key(weights: npt.ArrayLike) -> Key:
-    """Return the key whose profile correlates best with how long each pitch class sounds.
+    """Return the key that fits best how long each pitch class sounds.
 
     Parameters
     ----------
@@ -92,23 +93,27 @@ def estimate_key(weights: npt.ArrayLike) -> Key:
 
     Notes
     -----
-    Source: Krumhansl, "Cognitive Foundations of Musical Pitch" (1990), chapter 4. Of keys that
-    correlate equally well the minor one is taken, then the lowest tonic.
+    A key's score is the sum of the pitch classes' times, each with its weight seen from the tonic;
+    the weights are those of a softmax regression over the 24 keys, which share them by rotation.
+    Unlike the correlation with a profile (Krumhansl, "Cognitive Foundations of Musical Pitch",
+    1990, chapter 4) it can hold against a key what should not sound in it. How much better that
+    is than the published profiles: `docs/data.md`. Of keys that fit equally well the minor one is
+    taken, then the lowest tonic.
     """
     counts = np.asarray(weights, np.float64)
     centred = counts - counts.mean()
-    correlation = _ROTATED_PROFILES @ (centred / np.linalg.norm(centred))
-    best = int(np.argmax(np.round(correlation, 12)))
+    score = _ROTATED_WEIGHTS @ (centred / np.linalg.norm(centred))
+    best = int(np.argmax(np.round(score, 9)))
     return Key(best % 12, "minor" if best < 12 else "major")
 
 
-def _rotated_profiles() -> npt.NDArray[np.float64]:
-    """Return the profiles of all keys, minor first, centred and of length 1, shape=(24, 12)."""
+def _rotated_weights() -> npt.NDArray[np.float64]:
+    """Return the weights of all keys, minor first, of mean 0 each, shape=(24, 12)."""
     rotations = (np.arange(12) - np.arange(12)[:, None]) % 12
-    profiles = np.array([_PROFILES["minor"], _PROFILES["major"]])[:, rotations].reshape(24, 12)
-    profiles -= profiles.mean(axis=1, keepdims=True)
-    unit: npt.NDArray[np.float64] = profiles / np.linalg.norm(profiles, axis=1, keepdims=True)
-    return unit
+    both = np.array([_WEIGHTS["minor"], _WEIGHTS["major"]], np.float64)
+    weights: npt.NDArray[np.float64] = both[:, rotations].reshape(24, 12)
+    weights -= weights.mean(axis=1, keepdims=True)
+    return weights
 
 
-_ROTATED_PROFILES = _rotated_profiles()
+_ROTATED_WEIGHTS = _rotated_weights()

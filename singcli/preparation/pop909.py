@@ -113,10 +113,17 @@ def parse_beats(text: str, *, source: str) -> BeatAnnotation:
     return BeatAnnotation(beat_s, beats_per_bar, counts / max(len(marks), 1))
 
 
+def parse_keys(text: str) -> tuple[Key, ...]:
+    """Return the keys of `analyzed_key.txt` in the order in which the song takes them.
+
+    Where it changes is not annotated, and keys that return are mostly, but not always, repeated.
+    """
+    return tuple(Key.parse(word) for word in text.split())
+
+
 def parse_key(text: str) -> Key | None:
     """Return the first key of `analyzed_key.txt`, None where it names none."""
-    lines = text.split()
-    return Key.parse(lines[0]) if lines else None
+    return next(iter(parse_keys(text)), None)
 
 
 def parse_labels(text: str, *, source: str) -> tuple[LabelledSection, ...]:
