@@ -22,7 +22,7 @@ def test_an_infinite_shift_copies_for_certain():
         logits, np.full(2, -9, "f4"), copied, NOTHING, shift=shift, temperature=1
     )
     np.testing.assert_array_equal(probs[np.arange(2), copied], 1)
-    durations = choice.duration_probs(
+    durations = choice.class_probs(
         logits[:, :N_DURATIONS], np.array([3, NO_DURATION]), shift=shift, temperature=1
     )
     assert durations[0, 3] == 1

@@ -54,8 +54,8 @@ def keys(rows: list[list[str]]) -> list[str]:
 
 
 def shape(text: str, n: int, sizes: NetworkSizes) -> tuple[int, ...]:
-    """Return what "(n, hidden + duration)" means."""
-    names = {"n": n} | dataclasses.asdict(sizes)
+    """Return what "(n, features)" means."""
+    names = {"n": n, "features": sizes.features} | dataclasses.asdict(sizes)
     return tuple(
         sum(names[part] if part in names else int(part) for part in axis.split(" + "))
         for axis in re.findall(r"[^(),]+", text.replace(", ", ","))
@@ -98,8 +98,12 @@ class TestModelFile:
     def test_tokens_and_durations(self):
         (rows,) = tables(self.text, "token")
         assert [row[0] for row in rows][2:] == [str(contract.STOP), str(contract.START)]
-        (durations,) = tables(self.text, "class")
-        assert [int(cell) for cell in durations[0][1:]] == contract.DURATIONS.tolist()
+        durations, velocities = (rows[0][1:] for rows in tables(self.text, "class"))
+        assert "Classes 0 to 15 are 1 to 16 steps" in self.text
+        assert [*range(1, 17), *map(int, durations)] == contract.DURATIONS.tolist()
+        assert [*map(int, velocities)] == contract.VELOCITIES.tolist()
+        assert f'Class {contract.NO_DURATION} means "none"' in self.text
+        assert f'class {contract.NO_VELOCITY} means "none"' in self.text
         for row, tokens in zip(rows, (range(88), range(88, 176)), strict=False):
             assert row[0] == f"{tokens.start} to {tokens.stop - 1}"
             sign, offset = (-1, 108) if "108 - token" in row[1] else (1, -67)
@@ -113,7 +117,7 @@ class TestModelFile:
         assert sorted(keys(rows)) == sorted(json.loads(card.to_json()))
         meaning = dict(zip(keys(rows), (row[1] for row in rows), strict=True))
         assert meaning["version"].endswith(f": {contract.CONTRACT_VERSION}")
-        for name, fields in (("sizes", NetworkSizes), ("texture", Texture)):
+        for name, fields in (("sizes", NetworkSizes), ("textures", Texture)):
             named = re.findall(r"`(\w+)`", meaning[name])
             assert named == [field.name for field in dataclasses.fields(fields)]
 
@@ -139,7 +143,7 @@ class TestDriver:
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         assert done.stderr == ""
-        pattern = r"bar (\d) step (\d+) (lead|accompaniment) (\d+) (\d+)"
+        pattern = r"bar (\d) step (\d+) (lead|accompaniment) (\d+) (\d+) (\d+)"
         found = [re.fullmatch(pattern, line).groups() for line in done.stdout.splitlines()]
         assert {int(bar) for bar, *_ in found} == set(range(8))
         assert all(
@@ -358,7 +362,7 @@ class TestFormats:
             if isinstance(values, dict)
             for key, value in values.items()
         }
-        assert {row[0].strip("`"): float(row[1]) for row in rows} == defaults
+        assert {row[0].strip("`"): json.loads(row[1]) for row in rows} == defaults
 
 
 def test_links_between_pages_lead_somewhere():

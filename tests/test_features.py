@@ -72,24 +72,24 @@ def test_a_note_sounds_for_its_class_or_until_it_is_struck_again():
         [0, 4, 8],
         [LEAD, LEAD, ACCOMPANIMENT],
         [60, 60, 50],
-        [16, 2, 5],
+        [16, 2, 25],
         [80] * 3,
-        bar_beats=regular_bars(2, 4),
+        bar_beats=regular_bars(9, 4),
         tempo_bpm=100,
     )
     sounding = TokenScore.from_score(score).sounding
     assert sounding[:, tokens_from_notes(LEAD, 60)].nonzero()[0].tolist() == [0, 1, 2, 3, 4, 5]
-    assert sounding[:, tokens_from_notes(ACCOMPANIMENT, 50)].sum() == 4  # 5 is drawn to 4
+    assert sounding[:, tokens_from_notes(ACCOMPANIMENT, 50)].sum() == 24  # 25 is drawn to 24
 
 
 def test_place_features_are_one_hot_vectors_side_by_side():
     sections = [SectionPlace(-1, 2, tune=True), SectionPlace(1, 9, tune=False)]
     bars = np.array([0, 4, 7], np.int32)
-    place = place_features(bars, kind="form", mode="minor", sections=sections)
+    place = place_features(bars, kind="form", mode="minor", sections=sections, style=1)
     assert place.shape == (28, N_PLACE)
     assert (place.sum(axis=1) == len(contract.PLACE_SIZES)).all()
     edges = np.cumsum((0, *contract.PLACE_SIZES))
-    step, beat, length, bar, kind, mode, tune, since, left = (
+    step, beat, length, bar, kind, mode, tune, since, left, compound, style, end = (
         place[:, a:b].argmax(axis=1) for a, b in itertools.pairwise(edges)
     )
     assert step[:5].tolist() == [0, 1, 2, 3, 0]
@@ -101,6 +101,8 @@ def test_place_features_are_one_hot_vectors_side_by_side():
     assert tune[[0, 16]].tolist() == [1, 0]
     assert since[[0, 16]].tolist() == [1, 0]
     assert left[[0, 16]].tolist() == [0, contract.SECTION_BARS - 1]
+    assert (set(compound.tolist()), set(style.tolist())) == ({0}, {1})
+    assert end[[0, 16]].tolist() == [1, 0]
 
 
 def test_without_sections_their_features_are_blank():

@@ -38,7 +38,7 @@ def test_the_plan_has_bars_of_the_main_meter_before_those_of_the_form():
         stripe = plan.ssm[repeat.start_beat + beat, repeat.source_beat + beat]
         assert stripe.min() >= np.float32(repeat.similarity)
     np.testing.assert_array_equal(
-        plan.song_ssm, ssm_from_form(FORM, texture=Runtime.open(TINY).card.texture)
+        plan.song_ssm, ssm_from_form(FORM, texture=Runtime.open(TINY).card.texture(0))
     )
 
 

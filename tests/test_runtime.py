@@ -22,7 +22,7 @@ def runtime():
 def test_both_parts_run_with_any_number_of_songs(runtime, n):
     sizes = runtime.card.sizes
     step = runtime.step(step_inputs(n, sizes))
-    assert step["step_features"].shape == (n, sizes.hidden + sizes.duration)
+    assert step["step_features"].shape == (n, sizes.features)
     note = runtime.note(note_inputs(n, sizes))
     assert note["logits"].shape == (n, 177)
     assert note["gate"].shape == (n,)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import signal
 import subprocess
@@ -16,15 +17,24 @@ from singcli.cli import main  # noqa: E402
 from singcli.dataset import Dataset  # noqa: E402
 from singcli.errors import InputError  # noqa: E402
 from singcli.model import choice  # noqa: E402
-from singcli.model.contract import N_NOTE_TOKENS, START, STOP, NetworkSizes  # noqa: E402
+from singcli.model.contract import (  # noqa: E402
+    ENDING_BARS,
+    N_NOTE_TOKENS,
+    NO_DURATION,
+    NO_VELOCITY,
+    PLACE_SIZES,
+    START,
+    STOP,
+    NetworkSizes,
+)
 from singcli.model.runtime import Runtime  # noqa: E402
 from singcli.music.midi_writing import midi_from_score  # noqa: E402
-from singcli.music.score import Score, regular_bars  # noqa: E402
+from singcli.music.score import N_PITCHES, Score, regular_bars  # noqa: E402
 from singcli.prepare import Validation, prepare  # noqa: E402
 from singcli.structure.texture import DEFAULT_TEXTURE  # noqa: E402
 from singcli.training.batches import Batch  # noqa: E402
 from singcli.training.checkpoint import Checkpoint, Progress, write_checkpoint  # noqa: E402
-from singcli.training.config import DataConfig, read_config  # noqa: E402
+from singcli.training.config import DataConfig, TrainConfig, read_config  # noqa: E402
 from singcli.training.device import device_from_name  # noqa: E402
 from singcli.training.examples import (  # noqa: E402
     Draw,
@@ -35,6 +45,7 @@ from singcli.training.examples import (  # noqa: E402
 )
 from singcli.training.export import export_onnx, parity_error  # noqa: E402
 from singcli.training.graph import model_from_network  # noqa: E402
+from singcli.training.loop import Trainer  # noqa: E402
 from singcli.training.loss import chunk_loss, notes_so_far  # noqa: E402
 from singcli.training.networks import (  # noqa: E402
     Dropout,
@@ -88,8 +99,12 @@ def config_path(tmp_path) -> Path:
     return path
 
 
-def example(song, draw):
-    return example_from_draw(song, draw, ExampleSettings(DEFAULT_TEXTURE, 0.08, 0.15))
+SIZES = NetworkSizes(16, 8, 8, 8, 8, 16, 8, 8)
+
+
+def example(song, draw, styles=()):
+    settings = ExampleSettings(styles, (DEFAULT_TEXTURE,) * max(1, len(styles)), 0.08, 0.15)
+    return example_from_draw(song, draw, settings)
 
 
 def test_decisions_spell_the_song(songs):
@@ -127,6 +142,61 @@ def test_a_cropped_song_is_the_song_from_that_bar_on(songs):
     np.testing.assert_array_equal(made.previous[1:], song.tokens.onsets[32:-1])
 
 
+def test_a_song_cut_short_does_not_end(songs):
+    song = songs[0]
+    whole, cut = (example(song, Draw(0, "music", end_bar=end)) for end in (None, 4))
+    assert cut.n_steps == 64
+    np.testing.assert_array_equal(cut.previous, whole.previous[:64])
+    assert (cut.place[:, -1] == 1).all()
+    assert whole.place[-1, -ENDING_BARS] == 1
+
+
+def test_durations_know_their_chord_and_velocities_their_voice(songs):
+    where = example(songs[0], Draw(0, "music")).decisions
+    latest: dict[int, int] = {}
+    for k in np.flatnonzero(where.token != STOP):
+        first = where.position[k] == 0
+        assert where.chord_duration[k] == (NO_DURATION if first else where.duration[k - 1])
+        voice = int(where.token[k]) // N_PITCHES
+        assert where.voice_velocity[k] == latest.get(voice, NO_VELOCITY)
+        latest[voice] = int(where.velocity[k])
+
+
+def test_a_style_is_told_by_its_place(songs):
+    styled = dataclasses.replace(songs[0], style="salon")
+    made = example(styled, Draw(0, "none"), styles=("pop", "salon"))
+    start = sum(PLACE_SIZES[:-2])
+    assert made.place[0, start : start + 3].tolist() == [0, 1, 0]
+
+
+def test_a_share_of_the_songs_of_a_style_is_shown(songs):
+    styled = [dataclasses.replace(song, style="salon") for song in songs] * 40
+    config = DataConfig(share_of_style={"salon": 0.25})
+    draws = epoch_draws(styled, config, batch_songs=8, seed=0, epoch=0)
+    assert 0.15 < sum(len(batch) for batch in draws) / len(styled) < 0.35
+
+
+def test_the_average_follows_the_weights(dataset_path, tmp_path):
+    config = TrainConfig.model_validate({"network": {"lstm": 16}, "optimiser": {"average": 0.5}})
+    trainer = Trainer([Dataset.open(dataset_path)], config, tmp_path / "run", device=CPU)
+    with torch.no_grad():
+        for weight in trainer.network.parameters():
+            weight += 1.0
+    trainer.progress.updates = 1000
+    trainer._update_average()
+    pairs = zip(trainer.average.parameters(), trainer.network.parameters(), strict=True)
+    assert all(torch.allclose(mean, latest - 0.5, atol=1e-5) for mean, latest in pairs)
+
+
+@pytest.mark.parametrize(("share", "wanted"), [(0.0, 1.0), (0.5, 1.0), (0.75, 0.505), (1.0, 0.01)])
+def test_the_rate_is_level_and_falls_at_the_end(dataset_path, tmp_path, share, wanted):
+    table = {"network": {"lstm": 16}, "optimiser": {"learning_rate": 1.0, "cooldown": 0.5}}
+    config = TrainConfig.model_validate(table)
+    trainer = Trainer([Dataset.open(dataset_path)], config, tmp_path / "run", device=CPU)
+    trainer.progress.updates = 1000
+    assert trainer._learning_rate(share) == pytest.approx(wanted)
+
+
 def test_an_epoch_is_drawn_by_its_number_alone(songs):
     def draws(epoch):
         return epoch_draws(songs, DataConfig(), batch_songs=2, seed=1, epoch=epoch)
@@ -138,7 +208,7 @@ def test_an_epoch_is_drawn_by_its_number_alone(songs):
 
 def test_chunks_with_carried_state_give_the_likelihood_of_the_whole(songs):
     torch.manual_seed(0)
-    network = PointerNetwork(NetworkSizes(16, 8, 8, 8, 16, 8)).eval()
+    network = PointerNetwork(SIZES).eval()
     made = [example(song, Draw(i, "music")) for i, song in enumerate(songs[:3])]
     batch = Batch.from_examples(made, n_steps=max(e.n_steps for e in made))
 
@@ -153,7 +223,7 @@ def test_chunks_with_carried_state_give_the_likelihood_of_the_whole(songs):
 
 
 def test_padding_and_neighbours_do_not_change_a_songs_likelihood(songs):
-    network = PointerNetwork(NetworkSizes(16, 8, 8, 8, 16, 8)).eval()
+    network = PointerNetwork(SIZES).eval()
 
     def nats(made):
         batch = Batch.from_examples(made, n_steps=max(e.n_steps for e in made))
@@ -165,7 +235,7 @@ def test_padding_and_neighbours_do_not_change_a_songs_likelihood(songs):
 
 
 def test_notes_so_far_sums_the_earlier_notes_of_the_step(songs):
-    network = PointerNetwork(NetworkSizes(16, 8, 8, 8, 16, 8)).eval()
+    network = PointerNetwork(SIZES).eval()
     made = [example(songs[0], Draw(0, "music"))]
     chunk = next(iter(Batch.from_examples(made, n_steps=made[0].n_steps).chunks(40, CPU)))
     where = chunk.decisions
@@ -195,16 +265,17 @@ def test_training_and_sampling_mix_copies_alike():
 
 def test_tokens_that_cannot_follow_are_never_scored():
     torch.manual_seed(0)
-    note = NoteNetwork(NetworkSizes(16, 8, 8, 8, 16, 8)).eval()
+    note = NoteNetwork(SIZES).eval()
     last = torch.tensor([START, 0, 90, 175])
     with torch.no_grad():
         logits, _ = note.pitch_logits(
-            torch.randn(4, 24),
+            torch.randn(4, SIZES.features),
             torch.randn(4, 176),
-            torch.randn(4, 16),
+            torch.randn(4, SIZES.hidden),
             last,
             torch.zeros(4, 176),
             torch.tensor([88, 40, 40, 40]),
+            torch.tensor([88, 20, 20, 20]),
         )
     probs = logits.softmax(-1)
     assert (probs[0] > 0).all()
@@ -242,12 +313,12 @@ def test_an_interrupted_run_ends_like_an_undisturbed_one(
     dataset_path, config_path, tmp_path, processes
 ):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    train(dataset_path, config_path, whole, device="cpu", processes=processes)
+    train([dataset_path], config_path, whole, device="cpu", processes=processes)
     first = train(
-        dataset_path, config_path, parts, device="cpu", processes=processes, max_minutes=1e-6
+        [dataset_path], config_path, parts, device="cpu", processes=processes, max_minutes=1e-6
     )
     assert not first.finished
-    result = train(dataset_path, config_path, parts, device="cpu", processes=processes, resume=True)
+    result = train([dataset_path], config_path, parts, device="cpu", processes=processes, resume=True)
     assert result.finished
     wanted, found = tensors(whole / "last.safetensors"), tensors(parts / "last.safetensors")
     assert wanted.keys() == found.keys()
@@ -261,7 +332,7 @@ def test_training_learns_two_songs_by_heart(dataset_path, tmp_path):
         TINY_TABLE + "dropout = 0.0\n[optimiser]\nlearning_rate = 0.02\nwarmup_updates = 5\n"
         "[run]\nepochs = 12\nbatch_songs = 6\nchunk_steps = 32\n"
     )
-    result = train(dataset_path, config, tmp_path / "run", device="cpu", processes=1)
+    result = train([dataset_path], config, tmp_path / "run", device="cpu", processes=1)
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     first, *_, last = [line for line in lines if line["event"] == "epoch"]
     figures = [line["validation"]["music"]["nats_per_step"] for line in (first, last)]
@@ -288,7 +359,7 @@ def test_ctrl_c_saves_and_the_run_goes_on(dataset_path, config_path, tmp_path):
     assert "interrupted" in err
     before = Checkpoint.read(tmp_path / "run" / "last.safetensors").progress
     result = train(
-        dataset_path,
+        [dataset_path],
         config_path,
         tmp_path / "run",
         device="cpu",
@@ -301,13 +372,13 @@ def test_ctrl_c_saves_and_the_run_goes_on(dataset_path, config_path, tmp_path):
 
 def test_a_run_is_not_mixed_up_with_another(dataset_path, config_path, tmp_path):
     run = tmp_path / "run"
-    train(dataset_path, config_path, run, device="cpu", processes=1, max_minutes=1e-6)
+    train([dataset_path], config_path, run, device="cpu", processes=1, max_minutes=1e-6)
     with pytest.raises(InputError, match="already holds a run"):
-        train(dataset_path, config_path, run, device="cpu", processes=1)
+        train([dataset_path], config_path, run, device="cpu", processes=1)
     with pytest.raises(InputError, match="started with other config"):
-        train(dataset_path, config_path, run, device="cpu", processes=1, resume=True, seed=9)
+        train([dataset_path], config_path, run, device="cpu", processes=1, resume=True, seed=9)
     with pytest.raises(InputError, match="--processes 2: the run was started with 1"):
-        train(dataset_path, config_path, run, device="cpu", processes=2, resume=True)
+        train([dataset_path], config_path, run, device="cpu", processes=2, resume=True)
 
 
 @pytest.mark.parametrize(
@@ -343,7 +414,7 @@ def test_devices_are_named():
 
 def test_an_exported_run_generates(dataset_path, config_path, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    train(dataset_path, config_path, tmp_path / "run", device="cpu", processes=1)
+    train([dataset_path], config_path, tmp_path / "run", device="cpu", processes=1)
     assert main(["export-onnx", "run", "--out", "my.onnx", "--licence", "mine"]) == 0
     out, err = capsys.readouterr()
     assert out == "my.onnx\n"
@@ -361,7 +432,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path):
     path.write_bytes(b"\x10" + bytes(40))
     with pytest.raises(InputError, match="damaged"):
         export_onnx(tmp_path, tmp_path / "x.onnx")
-    network = PointerNetwork(NetworkSizes(16, 8, 8, 8, 16, 8))
+    network = PointerNetwork(SIZES)
     write_checkpoint(path, network, Progress(), {"config": {}})
     assert Checkpoint.read(path).progress == Progress()
 
@@ -372,7 +443,7 @@ def test_a_graph_that_disagrees_with_torch_is_not_written(
     from singcli.errors import SingError
     from singcli.training import export
 
-    train(dataset_path, config_path, tmp_path / "run", device="cpu", processes=1, max_minutes=0.05)
+    train([dataset_path], config_path, tmp_path / "run", device="cpu", processes=1, max_minutes=0.05)
     monkeypatch.setattr(export, "PARITY_TOLERANCE", -1.0)
     if (tmp_path / "run" / "best.safetensors").exists():
         with pytest.raises(SingError, match="graph and torch differ"):

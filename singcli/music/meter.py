@@ -49,7 +49,7 @@ def quarters_of_meter(meter: str) -> float:
 def is_compound(meter: str) -> bool:
     """Return whether the beats of a meter are divided by three, as in 6/8, 9/8 and 12/8."""
     match = _METER.fullmatch(meter)
-    return bool(match) and int(match[2]) >= 8 and int(match[1]) in (6, 9, 12)
+    return match is not None and int(match[2]) >= 8 and int(match[1]) in (6, 9, 12)
 
 
 def meter_of_bar(meter: str, n_beats: int) -> str:

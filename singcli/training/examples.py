@@ -32,13 +32,13 @@ from singcli.model.features import (
     last_lead,
     last_loudness,
     place_features,
-    reference_shift,
     soft_context,
     source_steps,
     steps_a_bar_ago,
     take_steps,
 )
 from singcli.music.meter import is_compound
+from singcli.music.modulation import in_reference_key
 from singcli.music.score import N_PITCHES, N_VOICES, STEPS_PER_BEAT, Score
 from singcli.structure.alignment import all_new, context_weights, repeat_map_from_ssm
 from singcli.structure.ssm import Matrix, Repeat, ssm_from_repeats, ssm_from_score
@@ -66,8 +66,8 @@ class TrainingSong:
 
     @classmethod
     def from_song(cls, song: Song) -> TrainingSong:
-        """Transpose to the reference key and measure the repeats between labelled sections."""
-        score = song.score.transposed(reference_shift(song.score))
+        """Bring all bars into the reference key, measure the repeats of labelled sections."""
+        score = in_reference_key(song.score)
         return cls(
             id=song.id,
             score=score,
@@ -255,7 +255,7 @@ def example_from_draw(song: TrainingSong, draw: Draw, settings: ExampleSettings)
     draft_onsets = draft[:, :N_NOTE_TOKENS]
     grade = np.repeat(repeat_map.grade, STEPS_PER_BEAT)
     lead, age = last_lead(onsets)
-    mode = "major" if song.score.key is None else song.score.key.mode
+    assert song.score.key is not None  # it is in the reference key
     return Example(
         previous=np.concatenate([np.zeros_like(onsets[:1]), onsets[:-1]]),
         carried=carried,
@@ -265,7 +265,7 @@ def example_from_draw(song: TrainingSong, draw: Draw, settings: ExampleSettings)
         place=place_features(
             bar_beats,
             kind=draw.kind,
-            mode=mode,
+            mode=song.score.key.mode,
             sections=_places(song, draw) if draw.kind == "form" else (),
             compound=np.full(len(bar_beats) - 1, song.compound),
             style=style,
@@ -360,7 +360,7 @@ def _voice_velocity(
     token: npt.NDArray[np.int64], velocity: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int64]:
     """Return the velocity of the latest note of each note's voice, shape=(n_decisions,)."""
-    latest = np.full(len(token), NO_VELOCITY, np.int64)
+    latest: npt.NDArray[np.int64] = np.full(len(token), NO_VELOCITY, np.int64)
     voice = np.where(token == STOP, -1, token // N_PITCHES)
     for one in range(N_VOICES):
         notes = velocity[voice == one]

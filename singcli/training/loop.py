@@ -257,7 +257,9 @@ class Trainer:
         every = self.config.run.full_validation_epochs
         full = self.progress.epoch % every == 0 or self.progress.epoch == self.config.run.epochs
         kinds: tuple[SsmKind, ...] = SSM_KINDS if full else ("music",)
-        figures = {kind: self._validate(kind, self._headline_songs) for kind in kinds}
+        figures: dict[str, Figures] = {
+            kind: self._validate(kind, self._headline_songs) for kind in kinds
+        }
         nats = figures["music"]["nats_per_step"]
         for style in self.settings.styles[1:] if full else ():
             figures[style] = self._validate("music", self._songs_of(style))
