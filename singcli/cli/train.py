@@ -37,6 +37,14 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")
     ] = False,
+    init: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Start from the weights of a .safetensors of the same [network], such as a "
+            "bundled model's.",
+        ),
+    ] = None,
     max_minutes: Annotated[
         float | None, typer.Option(min=0.0, help="Stop after so many minutes, ready to resume.")
     ] = None,
@@ -80,6 +88,7 @@ def train(
             max_minutes=max_minutes,
             resume=resume,
             seed=seed,
+            init=init,
             on_status=show,
         )
     ending = "finished" if result.finished else "stopped; add --resume to go on"

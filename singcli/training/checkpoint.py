@@ -113,8 +113,21 @@ class Checkpoint:
         )
 
     def restore_network(self, network: PointerNetwork) -> None:
-        """Load the mean of the weights, those to be used."""
-        network.load_state_dict(self._part("network."))
+        """Load the mean of the weights, those to be used.
+
+        Raises
+        ------
+        InputError
+            If they are those of a network of other sizes or of another contract.
+        """
+        try:
+            network.load_state_dict(self._part("network."))
+        except RuntimeError as error:
+            sizes = self.run.get("config", {}).get("network")
+            raise InputError(
+                f"the weights of the checkpoint do not fit, its network is {sizes}",
+                "give the configuration the same [network], or train anew",
+            ) from error
 
     def restore_trained(self, network: PointerNetwork) -> None:
         """Load the weights that training goes on with."""

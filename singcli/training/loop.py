@@ -60,13 +60,16 @@ class Trainer:
     resume : bool
         Go on from the folder's last checkpoint, with the same configuration and data; only
         `run.epochs` may differ, and the learning rate then falls towards the new end.
+    init : Path, optional
+        A checkpoint whose weights a new run starts from.
     on_status : callable
         Called about once a second with a `Status`.
 
     Raises
     ------
     InputError
-        If the folder already holds a run that is not resumed, or one of another configuration.
+        If the folder already holds a run that is not resumed, or one of another configuration; or
+        if the weights to start from are those of another network.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class Trainer:
         device: torch.device,
         workers: Workers = Workers(),  # noqa: B008  # frozen
         resume: bool = False,
+        init: Path | None = None,
         on_status: Callable[[Status], None] = lambda _status: None,
     ) -> None:
         self.config, self.run_dir, self.device, self.workers = config, run_dir, device, workers
@@ -113,6 +117,8 @@ class Trainer:
         }
         torch.manual_seed(config.run.seed)
         self.network = PointerNetwork(config.network.sizes, config.network.dropout).to(device)
+        if init is not None and checkpoint is None:
+            Checkpoint.read(init).restore_network(self.network)
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(),
             lr=config.optimiser.learning_rate,

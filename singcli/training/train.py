@@ -25,6 +25,7 @@ def train(
     max_minutes: float | None = None,
     resume: bool = False,
     seed: int | None = None,
+    init: Path | None = None,
     on_status: Callable[[Status], None] = lambda _status: None,
 ) -> RunResult:
     """Train the pointer network on prepared datasets.
@@ -45,6 +46,8 @@ def train(
         Stop after the batch in which this time has passed.
     seed : int >= 0, optional
         In place of the configuration's.
+    init : Path, optional
+        A `.safetensors` whose weights a new run starts from.
 
     Raises
     ------
@@ -62,9 +65,11 @@ def train(
     if processes > 1 and chosen.type != "cpu":
         raise InputError(f"--processes {processes}: only the CPU is shared, found {chosen.type}")
     _open(data)  # fail here and not in the followers
-    with crew(processes, _work, (data, config, out, chosen.type, resume, max_minutes)) as workers:
+    with crew(
+        processes, _work, (data, config, out, chosen.type, resume, max_minutes, init)
+    ) as workers:
         return _work(
-            workers, data, config, out, chosen.type, resume, max_minutes, on_status=on_status
+            workers, data, config, out, chosen.type, resume, max_minutes, init, on_status=on_status
         )
 
 
@@ -80,6 +85,7 @@ def _work(
     device: str,
     resume: bool,  # noqa: FBT001
     max_minutes: float | None,
+    init: Path | None,
     *,
     on_status: Callable[[Status], None] = lambda _status: None,
 ) -> RunResult:
@@ -90,6 +96,7 @@ def _work(
         device=device_from_name(device),
         workers=workers,
         resume=resume,
+        init=init,
         on_status=on_status,
     )
     return trainer.train(max_minutes=max_minutes)
