@@ -19,13 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from singcli.metrics.guards import lead_leaps, notes_per_step, out_of_key
-from singcli.music.key import Key, Mode
+from singcli.music.key import TRIADS, Key
 from singcli.music.roll import onset_roll
 from singcli.music.score import ACCOMPANIMENT, LEAD, N_VOICES, STEPS_PER_BEAT, Score
 from singcli.structure.form import Form
 from singcli.structure.known_repeats import bar_sources
 
-TRIADS: dict[Mode, tuple[int, int, int]] = {"major": (0, 4, 7), "minor": (0, 3, 7)}
 EMPTY_BELOW = 0.25  # share of a section's bars with a lead onset; real ones with the tune have 1
 LONG_BARS = 4.0
 

@@ -128,9 +128,9 @@ class Polyphony:
 class Limits:
     """What the voices of one song can play, in the reference key."""
 
-    lead: PitchRange = PitchRange(*DEFAULT_LEAD_RANGE)  # noqa: RUF009 - frozen
-    accompaniment: PitchRange = PitchRange(*DEFAULT_ACCOMPANIMENT_RANGE)  # noqa: RUF009 - frozen
-    polyphony: Polyphony = Polyphony()  # noqa: RUF009 - frozen
+    lead: PitchRange = PitchRange(*DEFAULT_LEAD_RANGE)
+    accompaniment: PitchRange = PitchRange(*DEFAULT_ACCOMPANIMENT_RANGE)
+    polyphony: Polyphony = Polyphony()
 
 
 def _pitch(text: str) -> int | None:

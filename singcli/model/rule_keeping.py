@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from singcli.model.contract import DURATIONS, N_NOTE_TOKENS, N_TOKENS, NO_LEAD, START, STOP
+from singcli.model.contract import DURATIONS, N_TOKENS, NO_LEAD, START, STOP
 from singcli.model.rules import IS_ACCOMPANIMENT, IS_LEAD, NEVER, SongRules
 from singcli.music.score import N_PITCHES, N_VOICES, STEPS_PER_BEAT
 
@@ -129,7 +129,9 @@ class RuleKeeper:
         allowed[wants_lead] &= IS_LEAD
         wants_bass = (by_voice[:, 1] == 0) & ~wants_lead
         allowed[wants_bass] &= (self._final_bass[rows] | IS_LEAD)[wants_bass]
-        return allowed
+        after = np.where(last == START, NEVER, last)
+        in_order: Bools = allowed & (np.arange(N_TOKENS) > after[:, None])
+        return in_order
 
     @staticmethod
     def _last_resort(allowed: Bools) -> Floats:
@@ -187,5 +189,3 @@ class RuleKeeper:
     def spread(self, row: npt.NDArray[np.int64]) -> None:
         """Let every row go on from the row that `row` says."""
         self._foreign_surplus = self._foreign_surplus[row]
-
-

@@ -26,7 +26,7 @@ from singcli.model.contract import (
 from singcli.model.limits import Limits
 from singcli.model.plan import Plan, ScaleLock
 from singcli.music.key import TRIADS, reference_key
-from singcli.music.score import ACCOMPANIMENT, LEAD, N_PITCHES, STEPS_PER_BEAT
+from singcli.music.score import ACCOMPANIMENT, LEAD, STEPS_PER_BEAT
 
 Bools = npt.NDArray[np.bool_]
 Steps = npt.NDArray[np.int64]
@@ -144,12 +144,11 @@ def _in_range(limits: Limits) -> Bools:
 
 def _final_bass(final: Bools, tonic: int) -> Bools:
     """Return the tokens of the tonic in the bass; wherever it is, if not down there."""
-    tonics = final & IS_ACCOMPANIMENT & (_CLASS == tonic)
-    low = tonics & (_PITCH <= MAX_FINAL_BASS)
-    for tokens in (low, tonics):
-        if tokens.any():
-            return tokens
-    return final & IS_ACCOMPANIMENT
+    found: Bools = final & IS_ACCOMPANIMENT
+    for narrower in (np.equal(_CLASS, tonic), _PITCH <= MAX_FINAL_BASS):
+        if (found & narrower).any():
+            found = found & narrower
+    return found
 
 
 def _tune_since(plan: Plan, n_steps: int) -> Steps:
