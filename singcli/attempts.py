@@ -178,13 +178,7 @@ class Workshop:
         recipe = Recipe(
             model=self.model,
             seed=order.seed,
-            options=dataclasses.asdict(self.options)
-            | {
-                "tempo": wish.song_tempo_bpm,
-                "key": str(wish.song_key),
-                "style": None if plan.style is None else self.runtime.card.styles[plan.style],
-                "name": wish.name,
-            },
+            options=wish.recorded_options(self.runtime.card),
             form=values_from_form(wish.source) if isinstance(wish.source, Form) else None,
             templates=() if isinstance(wish.source, Form) else wish.source.files,
             best_of=self.attempts.best_of,

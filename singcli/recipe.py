@@ -22,7 +22,7 @@ from singcli.errors import InputError
 from singcli.files import write_text
 from singcli.music.midi_writing import TICKS_PER_BEAT
 
-RECIPE_VERSION = 2  # 1 knew one template and one attempt
+RECIPE_VERSION = 3  # 1 knew one template and one attempt, 2 no limits and no ending
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,17 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from singcli.errors import InputError, SingError
 from singcli.model.contract import ModelCard
+from singcli.model.decisions import PerDecision
 from singcli.model.features import SectionPlace
-from singcli.model.plan import DEFAULT_STEERING, Plan, SamplingOptions
+from singcli.model.limits import Limits, PitchRange, Polyphony
+from singcli.model.plan import DEFAULT_STEERING, Plan, SamplingOptions, ScaleLock
 from singcli.music.key import Key
 from singcli.music.meter import is_compound, meters_of_bars
 from singcli.music.score import regular_bars
@@ -30,6 +33,8 @@ from singcli.structure.texture import Texture
 DEFAULT_TEMPERATURE = 0.97  # at 1 too many notes leave the key (docs/results.md)
 FORM_STRICTNESS, TEMPLATE_STRICTNESS = 0.85, 0.5
 FORM_CANDIDATES, TEMPLATE_CANDIDATES = 1, 3  # what pays for either (docs/results.md)
+DEFAULT_SCALE_LOCK: ScaleLock = "soft"
+FORM_ENDING, TEMPLATE_ENDING = True, False  # a matrix does not say whether its music ends
 LEAD_IN_BARS = 4  # songs of the training data have an intro of about this length
 
 
@@ -104,7 +109,9 @@ class Wish:
         In place of the source's.
     key : Key, optional
         In place of the source's.
-    temperature, top_p, steering : float
+    temperature, top_p : float or PerDecision
+        See `SamplingOptions`.
+    steering : float
         See `SamplingOptions`.
     strictness : float, optional
         See `SamplingOptions`; by default `FORM_STRICTNESS` or `TEMPLATE_STRICTNESS`.
@@ -112,6 +119,13 @@ class Wish:
         See `SamplingOptions`; by default `FORM_CANDIDATES` or `TEMPLATE_CANDIDATES`.
     style : str, optional
         One of the model's kinds of music; by default its usual one.
+    scale_lock : {"off", "soft", "hard"}
+        See `SamplingOptions`.
+    ending : bool, optional
+        See `Plan`; by default `FORM_ENDING` or `TEMPLATE_ENDING`.
+    lead_range, accompaniment_range : PitchRange, optional
+        Of the finished song; by default those of the training music (`Limits`).
+    max_polyphony : Polyphony
 
     Raises
     ------
@@ -122,16 +136,22 @@ class Wish:
     source: Form | Template
     tempo_bpm: float | None = None
     key: Key | None = None
-    temperature: float = DEFAULT_TEMPERATURE
-    top_p: float = 1.0
+    temperature: float | PerDecision = DEFAULT_TEMPERATURE
+    top_p: float | PerDecision = 1.0
     strictness: float | None = None
     candidates: int | None = None
     steering: float = DEFAULT_STEERING
     style: str | None = None
+    scale_lock: ScaleLock = DEFAULT_SCALE_LOCK
+    ending: bool | None = None
+    lead_range: PitchRange | None = None
+    accompaniment_range: PitchRange | None = None
+    max_polyphony: Polyphony = Polyphony()  # noqa: RUF009 - frozen
 
     def __post_init__(self) -> None:
         """Check the ranges."""
         self.options()
+        self.limits  # noqa: B018 - raises where the song leaves no pitch in a range
         tempo = self.tempo_bpm
         if tempo is not None and not MIN_TEMPO_BPM <= tempo <= MAX_TEMPO_BPM:
             raise InputError(
@@ -208,7 +228,46 @@ class Wish:
             strictness=strictness if self.strictness is None else self.strictness,
             candidates=candidates if self.candidates is None else self.candidates,
             steering=self.steering,
+            scale_lock=self.scale_lock,
         )
+
+    @property
+    def limits(self) -> Limits:
+        """What the voices can play, in the reference key, wherever sections are transposed to."""
+        moved = self.bar_transpositions - self.song_key.shift_to_reference
+        shifts = int(moved.min(initial=0)), int(moved.max(initial=0))
+        ranges = {
+            name: pitches.narrowed(*shifts)
+            for name, pitches in (
+                ("lead", self.lead_range),
+                ("accompaniment", self.accompaniment_range),
+            )
+            if pitches is not None
+        }
+        return Limits(**ranges, polyphony=self.max_polyphony)
+
+    @property
+    def has_ending(self) -> bool:
+        """Whether the song is to end with a final chord."""
+        if self.ending is not None:
+            return self.ending
+        return FORM_ENDING if isinstance(self.source, Form) else TEMPLATE_ENDING
+
+    def recorded_options(self, card: ModelCard) -> dict[str, Any]:
+        """Return all options as plain JSON values, for a recipe."""
+        style = card.style_index(self.style)
+        return dataclasses.asdict(self.options()) | {
+            "style": None if style is None else card.styles[style],
+            "tempo": self.song_tempo_bpm,
+            "key": str(self.song_key),
+            "name": self.name,
+            "ending": self.has_ending,
+            "lead_range": None if self.lead_range is None else str(self.lead_range),
+            "accompaniment_range": (
+                None if self.accompaniment_range is None else str(self.accompaniment_range)
+            ),
+            "max_polyphony": dataclasses.asdict(self.max_polyphony),
+        }
 
     def plan(self, card: ModelCard) -> Plan:
         """Return what the sampler follows, over the texture that the model was trained on.
@@ -235,6 +294,8 @@ class Wish:
                 ),
                 style=style,
                 compound=np.concatenate([lead_in, compound]),
+                limits=self.limits,
+                ending=self.has_ending,
             )
         return Plan(
             ssm=self.source.structure.ssm,
@@ -244,6 +305,8 @@ class Wish:
             tempo_bpm=self.song_tempo_bpm,
             style=style,
             compound=compound,
+            limits=self.limits,
+            ending=self.has_ending,
         )
 
 
@@ -306,13 +369,26 @@ def wish_from_recipe(recipe: Recipe, template: Template | None) -> Wish:
             tempo_bpm=float(options["tempo"]),
             key=Key.parse(options["key"]),
             style=options["style"],
+            temperature=_per_decision(options["temperature"]),
+            top_p=_per_decision(options["top_p"]),
+            lead_range=_range(options["lead_range"], "lead_range"),
+            accompaniment_range=_range(options["accompaniment_range"], "accompaniment_range"),
+            max_polyphony=Polyphony(**options["max_polyphony"]),
             **{
                 name: options[name]
-                for name in ("temperature", "top_p", "strictness", "candidates", "steering")
+                for name in ("strictness", "candidates", "steering", "scale_lock", "ending")
             },
         )
     except (KeyError, TypeError, ValueError) as error:
         raise SingError(f"the recipe's options are not complete ({error})") from error
+
+
+def _per_decision(value: Any) -> float | PerDecision:
+    return PerDecision.of(value) if isinstance(value, dict) else value
+
+
+def _range(value: str | None, name: str) -> PitchRange | None:
+    return None if value is None else PitchRange.parse(value, option=name)
 
 
 def _arguments(files: Sequence[UsedTemplate]) -> str:

@@ -12,8 +12,10 @@ from singcli.cli import main
 from singcli.errors import InputError
 from singcli.generate import generate_songs, model_path
 from singcli.metrics.structure import bar_overlap_map
+from singcli.model.limits import PitchRange, Polyphony
 from singcli.music.key import Key
 from singcli.music.midi_writing import midi_from_score
+from singcli.music.score import LEAD
 from singcli.preparation.scores import score_from_midi
 from singcli.preset_library import read_preset
 from singcli.recipe import read_recipe
@@ -272,6 +274,18 @@ def test_an_existing_song_is_kept_unless_told_otherwise(work, capsys):
         (["--form", "A2", "--save-preset", "x.txt"], "x.txt: a preset ends in .toml"),
         (["--form", "A2", "--save-preset", "no/x.toml"], "no: no such folder"),
         (["--recipe", "missing.json"], "missing.json: "),
+        (
+            ["--form", "A2", "--temperature", "leed=1"],
+            "no kind is called 'leed'; did you mean lead",
+        ),
+        (["--form", "A2", "--top-p", "lead=2"], "top_p = lead=2,accompaniment=1,count=1,duration="),
+        (
+            ["--form", "A2", "--scale-lock", "tight"],
+            "--scale-lock 'tight', allowed: off, soft, hard",
+        ),
+        (["--form", "A2", "--lead-range", "C5"], "--lead-range 'C5', allowed: LOW-HIGH"),
+        (["--form", "A2 A+11", "--lead-range", "C5-G5"], "leave no pitch in it"),
+        (["--form", "A2", "--max-polyphony", "lead=0"], "lead=0, allowed: whole numbers"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(work, capsys, arguments, message):
@@ -297,8 +311,65 @@ def test_the_command_line_has_the_defaults_of_a_wish():
 
     defaults = {f.name: f.default for f in dataclasses.fields(Wish)}
     options = inspect.signature(generate).parameters
-    for name in ("temperature", "top_p", "strictness", "candidates", "steering"):
+    for name in ("strictness", "candidates", "steering", "scale_lock", "ending", "lead_range"):
         assert options[name].default == defaults[name]
+    for name in ("temperature", "top_p"):
+        assert float(options[name].default) == defaults[name]
+    polyphony = Polyphony.parse(options["max_polyphony"].default, option="-")
+    assert polyphony == defaults["max_polyphony"]
+    assert options["accompaniment_range"].default is None
+
+
+def test_sampling_options_are_recorded_and_made_again(work):
+    options = [
+        *("--temperature", "lead=0.8,duration=0.5", "--top-p", "accompaniment=0.9"),
+        *("--scale-lock", "hard", "--lead-range", "C4-C5", "--max-polyphony", "lead=1"),
+        *("--accompaniment-range", "36-60", "--no-ending", "--key", "F# minor"),
+    ]
+    assert run("--form", "A2 B2 A2", "--seed", 1, *options, "--out", "one.mid") == 0
+    recorded = read_recipe(work / "one.json").options
+    assert recorded["temperature"] == {
+        "lead": 0.8,
+        "accompaniment": 0.97,
+        "count": 0.97,
+        "duration": 0.5,
+    }
+    assert recorded["top_p"]["accompaniment"] == 0.9
+    assert (recorded["scale_lock"], recorded["ending"]) == ("hard", False)
+    assert (recorded["lead_range"], recorded["accompaniment_range"]) == ("C4-C5", "C2-C4")
+    assert recorded["max_polyphony"] == {"lead": 1, "accompaniment": 8}
+    assert run("--recipe", "one.json", "--out", "two.mid") == 0
+    assert (work / "one.mid").read_bytes() == (work / "two.mid").read_bytes()
+    assert run("--recipe", "one.json", "--scale-lock", "off", "--out", "three.mid") == 0
+    assert read_recipe(work / "three.json").options == recorded | {"scale_lock": "off"}
+
+
+def test_a_range_holds_in_the_song_s_key_and_in_transposed_sections(work):
+    form = "A4 A+5"
+    options = ("--key", "Eb", "--lead-range", "C4-C6", "--scale-lock", "hard", "--count", 3)
+    assert run("--form", form, "--seed", 1, *options) == 0
+    for path in work.glob("*.mid"):
+        score = score_from_midi(path, whole=True)
+        lead = score.pitch[score.voice == LEAD]
+        assert len(lead)
+        assert lead.min() >= 60
+        assert lead.max() <= 84
+        home = score.transposed_bars(-form_from_string(form).bar_transpositions)
+        assert Key.parse("Eb").scale[home.pitch % 12].all()
+
+
+def test_no_note_of_a_file_is_struck_while_it_sounds_or_sounds_on_at_the_end(work):
+    assert run("--form", "A4 B4 A4", "--seed", 1, "--count", 10, "--temperature", "1.5") == 0
+    for path in work.glob("*.mid"):
+        for track in mido.MidiFile(path).tracks:
+            sounding = set()
+            for message in track:
+                if message.type == "note_on" and message.velocity > 0:
+                    assert message.note not in sounding
+                    sounding.add(message.note)
+                elif message.type in ("note_on", "note_off"):
+                    sounding.remove(message.note)
+            assert not sounding
 
 
 def test_a_model_by_an_unknown_name_is_refused():
@@ -320,9 +391,17 @@ def test_targets_count_seeds_up_and_fill_the_pattern(tmp_path):
 
 
 def test_a_wish_survives_its_recipe(work):
-    wish = Wish(read_preset("rondo"), tempo_bpm=77, key=Key.parse("Eb"), strictness=0.25)
+    wish = Wish(
+        read_preset("rondo"),
+        tempo_bpm=77,
+        key=Key.parse("Eb"),
+        strictness=0.25,
+        lead_range=PitchRange(60, 80),
+        ending=False,
+    )
     song = one_song(wish, work / "x.mid")
     back = wish_from_recipe(read_recipe(song.recipe_path), None)
     assert back.source == wish.source
     assert back.options() == wish.options()
+    assert (back.lead_range, back.ending, back.limits) == (wish.lead_range, False, wish.limits)
     assert (back.song_key, back.song_tempo_bpm) == (wish.song_key, 77)

@@ -50,6 +50,11 @@ OPTION_FIELDS = {  # fields of a wish by the parameters of `generate`
     "candidates": "candidates",
     "steering": "steering",
     "style": "style",
+    "scale_lock": "scale_lock",
+    "ending": "ending",
+    "lead_range": "lead_range",
+    "accompaniment_range": "accompaniment_range",
+    "max_polyphony": "max_polyphony",
 }
 
 
@@ -96,9 +101,55 @@ def generate(
         str | None, typer.Option(help='Such as "D minor" [default: the form\'s].')
     ] = None,
     temperature: Annotated[
-        float, typer.Option(help="Lower for the likelier notes, higher for the bolder ones.")
-    ] = 0.97,
-    top_p: Annotated[float, typer.Option(help="Share of the probability to draw from.")] = 1.0,
+        str,
+        typer.Option(
+            metavar="NUMBER|KIND=NUMBER,...",
+            help="Lower for the likelier notes, higher for the bolder ones. Kinds of decision: "
+            "lead and accompaniment (which pitch), count (how many notes), duration; such as "
+            "lead=0.9,duration=0.8.",
+        ),
+    ] = "0.97",
+    top_p: Annotated[
+        str,
+        typer.Option(
+            metavar="NUMBER|KIND=NUMBER,...",
+            help="Share of the probability to draw from, in the same way.",
+        ),
+    ] = "1",
+    scale_lock: Annotated[
+        str,
+        typer.Option(
+            metavar="off|soft|hard",
+            help="Notes outside the key: as the network has them, less likely the more there are, "
+            "or none.",
+        ),
+    ] = "soft",
+    lead_range: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LOW-HIGH",
+            help="Of the lead, such as C4-A5 or 60-81 [default: as in the data].",
+        ),
+    ] = None,
+    accompaniment_range: Annotated[
+        str | None,
+        typer.Option(metavar="LOW-HIGH", help="Of the accompaniment [default: as in the data]."),
+    ] = None,
+    max_polyphony: Annotated[
+        str,
+        typer.Option(
+            metavar="VOICE=NUMBER,...",
+            help="Most notes of a voice at once; lead=1 for a tune in single notes.",
+        ),
+    ] = "lead=2,accompaniment=8",
+    ending: Annotated[
+        bool | None,
+        typer.Option(
+            "--ending/--no-ending",
+            help="Close with a long tonic chord in the last bar, unless that is to be another bar "
+            "note for note [default: yes for forms, no for templates].",
+        ),
+    ] = None,
     strictness: Annotated[
         float | None,
         typer.Option(
@@ -188,7 +239,12 @@ def generate(
     # Before numpy is imported: its matrices are so small here that threads only cost time.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from singcli.attempts import Attempts
-    from singcli.cli.wishes import BEST_OF_WITH_MIN_STRUCTURE, Sources, asked_from_options
+    from singcli.cli.wishes import (
+        BEST_OF_WITH_MIN_STRUCTURE,
+        Sources,
+        asked_from_options,
+        sampling_fields,
+    )
     from singcli.generate import generate_songs, model_path
     from singcli.music.key import Key
     from singcli.targets import song_targets
@@ -197,12 +253,19 @@ def generate(
     options = {
         "tempo_bpm": tempo,
         "key": None if key is None else Key.parse(key),
-        "temperature": temperature,
-        "top_p": top_p,
         "strictness": strictness,
         "candidates": candidates,
         "steering": steering,
         "style": style,
+        "ending": ending,
+        **sampling_fields(
+            temperature=temperature,
+            top_p=top_p,
+            scale_lock=scale_lock,
+            lead_range=lead_range,
+            accompaniment_range=accompaniment_range,
+            max_polyphony=max_polyphony,
+        ),
     }
     if best_of is None and min_structure is not None and recipe is None:
         best_of = BEST_OF_WITH_MIN_STRUCTURE

@@ -135,6 +135,48 @@ def asked_from_options(
     return Asked(lambda _seed: wish, wish.name, seed, best_of or 1, template=template)
 
 
+def sampling_fields(
+    *,
+    temperature: str,
+    top_p: str,
+    scale_lock: str,
+    lead_range: str | None,
+    accompaniment_range: str | None,
+    max_polyphony: str,
+) -> dict[str, Any]:
+    """Read the options that are texts of their own kind, as fields of a wish.
+
+    Raises
+    ------
+    InputError
+        If one cannot be read.
+    """
+    from singcli.model.decisions import PerDecision
+    from singcli.model.limits import PitchRange, Polyphony
+    from singcli.model.plan import SCALE_LOCKS
+    from singcli.wish import DEFAULT_TEMPERATURE
+
+    if scale_lock not in SCALE_LOCKS:
+        near = hint_from_names(nearest_names(scale_lock, SCALE_LOCKS), "the default is soft")
+        raise InputError(f"--scale-lock {scale_lock!r}, allowed: {', '.join(SCALE_LOCKS)}", near)
+    fields: dict[str, Any] = {
+        "scale_lock": scale_lock,
+        "max_polyphony": Polyphony.parse(max_polyphony, option="--max-polyphony"),
+    }
+    for name, option, text, default in (
+        ("temperature", "--temperature", temperature, DEFAULT_TEMPERATURE),
+        ("top_p", "--top-p", top_p, 1.0),
+    ):
+        numbers = PerDecision.parse(text, option=option, default=PerDecision.of(default))
+        fields[name] = numbers.lead if len(set(numbers.values)) == 1 else numbers
+    for name, option, range_text in (
+        ("lead_range", "--lead-range", lead_range),
+        ("accompaniment_range", "--accompaniment-range", accompaniment_range),
+    ):
+        fields[name] = None if range_text is None else PitchRange.parse(range_text, option=option)
+    return fields
+
+
 def _asked_from_recipe(
     path: Path,
     template: Template | None,

@@ -11,9 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from singcli.model.contract import N_NOTE_TOKENS, N_TOKENS, STOP
+from singcli.model.decisions import PerDecision
+from singcli.music.score import N_PITCHES
 
 Floats = npt.NDArray[np.float32]
 Tokens = npt.NDArray[np.int64]
+
+NOTE_KINDS = (slice(N_PITCHES), slice(N_PITCHES, N_NOTE_TOKENS), slice(STOP, N_TOKENS))
+TINY = 1e-12
 
 
 def next_token_table(onsets: npt.NDArray[np.bool_]) -> Tokens:
@@ -46,7 +51,7 @@ def note_probs(
     source: npt.NDArray[np.bool_],
     *,
     shift: Floats,
-    temperature: float,
+    temperature: float | PerDecision,
     attraction: Floats | None = None,
 ) -> Floats:
     """Mix what the network would play with what the draft says comes next.
@@ -63,7 +68,7 @@ def note_probs(
         The draft's next token.
     source : np.ndarray, shape=(R, 176), bool
         The draft's onsets of this step.
-    temperature : float > 0
+    temperature : float or PerDecision > 0
         Of the network's own notes.
     attraction : np.ndarray, shape=(R, 176), optional
         Added to the logits of the network's own notes.
@@ -72,19 +77,63 @@ def note_probs(
     -----
     Source: See, Liu, Manning (2017), equation 9.
     """
-    scaled = logits / temperature
-    if attraction is not None:
-        scaled[:, :N_NOTE_TOKENS] += attraction
+    added = np.zeros((1, N_NOTE_TOKENS), np.float32) if attraction is None else attraction
     if (shift < 0).any():
-        scaled[:, :N_NOTE_TOKENS] += source * np.minimum(shift, 0.0)[:, None]
+        added = added + source * np.minimum(shift, 0.0)[:, None]
         shift = np.where(copied == STOP, np.maximum(shift, 0.0), shift)
-    own = softmax(scaled)
+    own = own_probs(logits, added, PerDecision.of(temperature))
     with np.errstate(over="ignore"):
         odds = 1 / (1 + np.exp(-(gate + shift)))
     own *= (1 - odds)[:, None]
     probs: Floats = own
     probs[np.arange(len(probs)), copied] += odds
     return probs
+
+
+def own_probs(logits: Floats, added: Floats, temperature: PerDecision) -> Floats:
+    """Return what the network itself would play.
+
+    Which voice strikes a note, if any, has the temperature of the count, and which pitch it is that
+    of its voice: p(token) = p(kind) p(token | kind), either from a softmax of its own. With one
+    temperature for all that is the softmax of all tokens.
+
+    Parameters
+    ----------
+    logits : np.ndarray, shape=(R, N_TOKENS)
+    added : np.ndarray, shape=(R or 1, 176)
+        Added to the logits of the notes behind the temperature.
+    temperature : PerDecision
+    """
+    lead, accompaniment, count, _ = temperature.values
+    scaled = logits / np.float32(count)
+    scaled[:, :N_NOTE_TOKENS] += added
+    probs = softmax(scaled)
+    if temperature.is_one_for_all_notes:
+        return probs
+    for kind, own in zip(NOTE_KINDS[:2], (lead, accompaniment), strict=True):
+        if own != count:
+            with np.errstate(invalid="ignore"):  # rows in which the kind is ruled out
+                within = softmax(logits[:, kind] / np.float32(own) + added[:, kind])
+            probs[:, kind] = np.nan_to_num(within) * probs[:, kind].sum(axis=1, keepdims=True)
+    return probs
+
+
+def kept_probs(probs: Floats, top_p: PerDecision) -> Floats:
+    """Keep the likeliest kinds of note and the likeliest pitches of each; see `nucleus`."""
+    if top_p.is_one_for_all_notes and top_p.count >= 1:
+        return probs
+    kept: Floats = probs.copy()
+    if top_p.count < 1:
+        of_kind = np.stack([probs[:, kind].sum(axis=1) for kind in NOTE_KINDS], axis=1)
+        of_kind /= of_kind.sum(axis=1, keepdims=True)
+        lost = nucleus(of_kind, top_p.count) <= 0
+        for index, kind in enumerate(NOTE_KINDS):
+            kept[lost[:, index], kind] = 0.0
+    for kind, own in zip(NOTE_KINDS[:2], (top_p.lead, top_p.accompaniment), strict=True):
+        mass = kept[:, kind].sum(axis=1, keepdims=True)
+        if own < 1:
+            kept[:, kind] = nucleus(kept[:, kind] / np.maximum(mass, TINY), own) * mass
+    return kept
 
 
 def woken(probs: Floats, asleep: npt.NDArray[np.bool_]) -> Floats:

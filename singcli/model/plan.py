@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from singcli.errors import InputError
 from singcli.model.contract import SsmKind
+from singcli.model.decisions import PerDecision
 from singcli.model.features import SectionPlace
+from singcli.model.limits import Limits
 from singcli.music.key import Mode
 from singcli.music.score import Score
 from singcli.structure.alignment import RepeatMap, all_new, repeat_map_from_ssm
 from singcli.structure.known_repeats import KnownRepeats
 from singcli.structure.ssm import Matrix
 
+ScaleLock = Literal["off", "soft", "hard"]
+SCALE_LOCKS: tuple[ScaleLock, ...] = ("off", "soft", "hard")
 MAX_CANDIDATES = 256
 DEFAULT_STEERING = 0.5
 
@@ -26,9 +31,9 @@ class SamplingOptions:
 
     Parameters
     ----------
-    temperature : float > 0
+    temperature : float or PerDecision, 0.05 to 5
         Of notes and durations that are not copied.
-    top_p : float in (0, 1]
+    top_p : float or PerDecision in (0, 1]
         Share of the probability that is kept; 1 keeps all.
     strictness : float in [0, 1]
         From free to note-identical repeats: share of their notes that full repeats are to have in
@@ -37,6 +42,9 @@ class SamplingOptions:
         Drafts of every beat; with 1 there is no steering.
     steering : float in [0, 1]
         Strength with which a candidate near the wanted SSM is preferred: 0 not at all, 1 always.
+    scale_lock : {"off", "soft", "hard"}
+        What becomes of notes outside the scale (`Key.scale`): they are as likely as the network
+        has them, less likely the more there are, or never sampled.
 
     Raises
     ------
@@ -44,17 +52,24 @@ class SamplingOptions:
         If a value is outside its range.
     """
 
-    temperature: float = 1.0
-    top_p: float = 1.0
+    temperature: float | PerDecision = 1.0
+    top_p: float | PerDecision = 1.0
     strictness: float = 0.5
     candidates: int = 1
     steering: float = DEFAULT_STEERING
+    scale_lock: ScaleLock = "off"
 
     def __post_init__(self) -> None:
         """Check the ranges."""
+        temperatures, top_ps = self.temperatures.values, self.top_ps.values
         for name, value, allowed, fits in (
-            ("temperature", self.temperature, "0.05 to 5", 0.05 <= self.temperature <= 5),
-            ("top_p", self.top_p, "above 0 to 1", 0 < self.top_p <= 1),
+            (
+                "temperature",
+                self.temperature,
+                "0.05 to 5",
+                all(0.05 <= number <= 5 for number in temperatures),
+            ),
+            ("top_p", self.top_p, "above 0 to 1", all(0 < number <= 1 for number in top_ps)),
             ("strictness", self.strictness, "0 to 1", 0 <= self.strictness <= 1),
             (
                 "candidates",
@@ -63,9 +78,20 @@ class SamplingOptions:
                 1 <= self.candidates <= MAX_CANDIDATES,
             ),
             ("steering", self.steering, "0 to 1", 0 <= self.steering <= 1),
+            ("scale_lock", self.scale_lock, ", ".join(SCALE_LOCKS), self.scale_lock in SCALE_LOCKS),
         ):
             if not fits:
                 raise InputError(f"{name} = {value}, allowed: {allowed}")
+
+    @property
+    def temperatures(self) -> PerDecision:
+        """The temperature of every kind of decision."""
+        return PerDecision.of(self.temperature)
+
+    @property
+    def top_ps(self) -> PerDecision:
+        """The share that is kept of every kind of decision."""
+        return PerDecision.of(self.top_p)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +136,11 @@ class Plan:
         Place of the style among those of the model.
     compound : np.ndarray, shape=(n_bars,), bool, optional
         Bars such as those of 6/8; none of them unless given.
-    ends : bool
-        Whether the song comes to its end with the plan.
+    limits : Limits
+        In the reference key.
+    ending : bool
+        Whether the last bar is a final chord on the tonic, unless it is to be another bar note for
+        note.
     """
 
     ssm: Matrix
@@ -125,7 +154,8 @@ class Plan:
     known: KnownRepeats | None = None
     style: int | None = None
     compound: npt.NDArray[np.bool_] | None = None
-    ends: bool = True
+    limits: Limits = Limits()  # noqa: RUF009 - frozen
+    ending: bool = False
 
     @property
     def song_bar_beats(self) -> npt.NDArray[np.int32]:

@@ -31,6 +31,7 @@ from singcli.model.contract import (
 from singcli.model.copying import CopyControl, open_shift
 from singcli.model.features import lead_age, loudness, roll_from_tokens
 from singcli.model.plan import Plan, SamplingOptions
+from singcli.model.rule_keeping import RuleKeeper
 from singcli.model.runtime import Arrays, Runtime
 from singcli.model.song_state import SILENT, WAKING, BeatView, SongState
 from singcli.model.steering import (
@@ -133,6 +134,8 @@ class _Sampler:
         self.has_given = any(song.given for song in self.songs)
         self.is_known = np.repeat([song.plan.known is not None for song in self.songs], self.m)
         self.control = CopyControl(n_rows)
+        self.rules = RuleKeeper([song.rules for song in self.songs], self.song_of_row)
+        self.temperatures, self.top_ps = options.temperatures, options.top_ps
         # What a row carries from step to step.
         self.hidden = step_inputs(n_rows, runtime.card.sizes)["hidden"]
         self.cell = np.zeros_like(self.hidden)
@@ -160,6 +163,7 @@ class _Sampler:
         view = BeatView(*(np.concatenate(part) for part in zip(*views, strict=True)))
         sound = np.repeat([song.sound(beat) for song in self.songs], self.m)
         self.remaining[sound == SILENT] = 0
+        self.remaining[self.rules.is_final(beat * STEPS_PER_BEAT)] = 0
         shift = self._shift(view)
         uniforms = self._uniforms()
         for place in range(STEPS_PER_BEAT):
@@ -169,7 +173,9 @@ class _Sampler:
             np.maximum(self.remaining - 1, 0, out=self.remaining)
             self._sample_step(_Moment(step, place, view, out, shift, uniforms[:, place], sound))
         sources = view.planes[:, :STEPS_PER_BEAT, :N_NOTE_TOKENS]
-        self.control.count(self.planes[..., :N_NOTE_TOKENS] > 0, sources > 0, view.overlap)
+        played = self.planes[..., :N_NOTE_TOKENS] > 0
+        self.control.count(played, sources > 0, view.overlap)
+        self.rules.count(played)
         self._keep_one(beat)
 
     def _shift(self, view: BeatView) -> Floats:
@@ -218,7 +224,10 @@ class _Sampler:
     def _sample_step(self, now: _Moment) -> None:
         """Draw notes for every row that may sound until it stops."""
         draft_onsets = now.view.planes[:, now.place, :N_NOTE_TOKENS]
-        alive = self.rows[now.sound != SILENT]
+        alive = self.rows[(now.sound != SILENT) & ~self.rules.is_over(now.step)]
+        bias = self.rules.bias(now.step, self.lead, self.lead_step)
+        if self.m > 1:
+            bias += now.view.attraction[:, now.place]
         chosen = np.zeros((len(alive), self.runtime.card.sizes.hidden), np.float32)
         last = np.full(len(alive), START, np.int64)
         notes = _Latest.none(len(alive))
@@ -242,18 +251,25 @@ class _Sampler:
                 self._finish_notes(now, alive, last, notes, scores, draws[:, 1:])
             if index == MAX_NOTES_PER_STEP:
                 break
-            token = self._token(now, alive, last, scores, draws[:, 0])
+            token = self._token(now, alive, last, scores, draws[:, 0], bias)
             going = token != STOP
             alive, before, last = alive[going], last[going], token[going]
             chosen = scores["next_chosen"][going]
             notes = self._latest(now, alive, before, last)
             self.planes[alive, now.place, last] = 1.0
+        self.rules.release(self.remaining, self.planes[:, now.place, :N_NOTE_TOKENS] > 0)
         self.planes[:, now.place, N_NOTE_TOKENS:] = self.remaining > 0
         self._follow_lines(now.step, now.place)
         self.previous = self.planes[:, now.place, :N_NOTE_TOKENS].copy()
 
     def _token(
-        self, now: _Moment, alive: Rows, last: choice.Tokens, scores: Arrays, uniform: Uniforms
+        self,
+        now: _Moment,
+        alive: Rows,
+        last: choice.Tokens,
+        scores: Arrays,
+        uniform: Uniforms,
+        bias: Floats,
     ) -> choice.Tokens:
         """Draw the next token of each row that goes on."""
         after = np.where(last == START, 0, last + 1)
@@ -263,13 +279,15 @@ class _Sampler:
             now.view.following[alive, now.place, after],
             now.view.planes[alive, now.place, :N_NOTE_TOKENS] > 0,
             shift=now.shift[alive],
-            temperature=self.options.temperature,
-            attraction=now.view.attraction[alive, now.place] if self.m > 1 else None,
+            temperature=self.temperatures,
+            attraction=bias[alive],
         )
         if now.place == 0 and (last == START).all():
             asleep = (now.sound[alive] == WAKING) & ~self.remaining[alive].any(axis=1)
             probs = choice.woken(probs, asleep) if asleep.any() else probs
-        probs = choice.nucleus(probs, self.options.top_p)
+        struck = self.planes[alive, now.place, :N_NOTE_TOKENS] > 0
+        probs = self.rules.allow(probs, now.step, alive, last, struck)
+        probs = choice.kept_probs(probs, self.top_ps)
         if self.has_given:
             free, given = self._given(now.step, alive, after)
             probs = choice.restrict(probs, after - 1, free, given)
@@ -319,10 +337,12 @@ class _Sampler:
                 scores[f"{kind}_logits"],
                 draft,
                 shift=now.shift[alive],
-                temperature=self.options.temperature,
+                temperature=getattr(self.temperatures, kind),
             )
-            drawn.append(choice.draw(choice.nucleus(probs, self.options.top_p), uniform))
+            probs = choice.nucleus(probs, getattr(self.top_ps, kind))
+            drawn.append(choice.draw(probs, uniform))
         duration, velocity = drawn
+        duration = self.rules.limit_durations(duration, now.step, alive)
         if self.has_given:
             for position, row in enumerate(alive):
                 tokens = self.songs[self.song_of_row[row]].given
@@ -370,3 +390,4 @@ class _Sampler:
             setattr(self, name, getattr(self, name)[source])
         self.voice_velocity = self.voice_velocity[source]
         self.control.spread(source)
+        self.rules.spread(source)

@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from singcli.model.choice import next_token_table
 from singcli.model.contract import (
-    DURATIONS,
     ENDING_BARS,
     N_CONTEXT,
     N_NOTE_TOKENS,
@@ -27,6 +26,7 @@ from singcli.model.features import (
     steps_a_bar_ago,
 )
 from singcli.model.plan import Given, Plan, SamplingOptions
+from singcli.model.rules import SongRules
 from singcli.model.steering import (
     OTHER_SOURCES,
     attraction,
@@ -82,6 +82,7 @@ class SongState:
         self._steering = options.steering if options.candidates > 1 else 0.0
         overlap = plan.known.overlap if plan.known else self._overlap_from_grade(repeat_map.grade)
         self._overlap = extended(overlap, n_beats, np.nan)
+        self.rules = SongRules.from_plan(plan, n_steps, options.scale_lock, overlap)
         self._source = extended(source_steps(repeat_map.source), n_steps + 1, -1)
         self._bar_ago = extended(steps_a_bar_ago(plan.bar_beats), n_steps + 1, -1)
         place = place_features(
@@ -91,7 +92,7 @@ class SongState:
             sections=plan.sections,
             compound=plan.compound,
             style=plan.style,
-            bars_after=0 if plan.ends else ENDING_BARS,
+            bars_after=0 if plan.ending or plan.kind == "music" else ENDING_BARS,
         )
         self._place = extended(place, n_steps, 0)
         blank = plan.kind == "none"
@@ -124,6 +125,7 @@ class SongState:
         bar_ago = self._bar_ago[first : first + STEPS_PER_BEAT + 1]
         planes = self._planes[source]
         onsets = planes[:, :STEPS_PER_BEAT, :N_NOTE_TOKENS] > 0
+        onsets &= self.rules.allowed[:N_NOTE_TOKENS]
         following = next_token_table(onsets.reshape(-1, N_NOTE_TOKENS))
 
         def shared(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -215,19 +217,22 @@ class SongState:
         if self._steering:
             self._played[beat, :beat] = self._features[:beat] @ features
 
-    def _steps_to_silence(self) -> npt.NDArray[np.int64]:
-        """Return how far each step is from the next silent beat or the end, shape=(n_steps,)."""
-        silent = (np.diagonal(self.plan.ssm) == 0) & (self.plan.kind == "music")
-        step = np.arange(self._n_steps)
-        ends = np.where(np.repeat(silent, STEPS_PER_BEAT), step, self._n_steps)
-        return np.minimum.accumulate(ends[::-1])[::-1] - step
+    def _lengths(
+        self, step: npt.NDArray[np.intp], token: npt.NDArray[np.intp]
+    ) -> npt.NDArray[np.int64]:
+        """Return how many steps each note sounds in the history, which may have ended it early."""
+        planes = self._planes[: self._n_steps]
+        ends = (planes[:, N_NOTE_TOKENS:] == 0) | (planes[:, :N_NOTE_TOKENS] > 0)
+        ends = np.concatenate([ends[1:], np.ones((1, N_NOTE_TOKENS), np.bool_)])
+        last = np.where(ends, np.arange(self._n_steps)[:, None], self._n_steps)
+        np.minimum.accumulate(last[::-1], axis=0, out=last[::-1])
+        lengths: npt.NDArray[np.int64] = last[step, token] - step + 1
+        return lengths
 
     def score(self) -> Score:
         """Return the history without the lead-in as a score, given notes in their own lengths."""
         step, token = np.nonzero(self._planes[: self._n_steps, :N_NOTE_TOKENS])
-        duration = np.minimum(
-            DURATIONS[self._durations[step, token]], self._steps_to_silence()[step]
-        )
+        duration = self._lengths(step, token)
         voice, pitch = TOKEN_VOICE[token], TOKEN_PITCH[token]
         velocity = VELOCITIES[self._velocities[step, token]]
         columns: list[npt.NDArray[Any]] = [step, voice, pitch, duration, velocity]

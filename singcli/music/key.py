@@ -16,6 +16,7 @@ Mode = Literal["major", "minor"]
 TONIC_NAMES = ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 MAJOR_SCALE = (0, 2, 4, 5, 7, 9, 11)
 MINOR_SCALE = (0, 2, 3, 5, 7, 8, 10, 11)  # natural and harmonic minor together
+TRIADS: dict[Mode, tuple[int, int, int]] = {"major": (0, 4, 7), "minor": (0, 3, 7)}
 
 _PATTERN = re.compile(
     r"^\s*([A-Ga-g])\s*([#b♯♭]?)\s*[: -]?\s*(major|maj|minor|min|moll|dur|m|M|)\s*$"

@@ -1,0 +1,191 @@
+"""The rules at work: what every row may do in this step, from what it has done so far.
+
+Conventions
+-----------
+As in `singcli.model.rules`; `rows` are the rows that still choose notes of the step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from singcli.model.contract import DURATIONS, N_TOKENS, NO_LEAD, START, STOP
+from singcli.model.rules import IS_ACCOMPANIMENT, IS_LEAD, NEVER, SongRules
+from singcli.music.score import N_PITCHES, N_VOICES, STEPS_PER_BEAT
+
+Floats = npt.NDArray[np.float32]
+Bools = npt.NDArray[np.bool_]
+Rows = npt.NDArray[np.intp]
+Tokens = npt.NDArray[np.int64]
+
+SOFT_SHARE = 0.04  # of the notes outside the scale that the soft lock lets pass
+SOFT_GAIN = 0.5  # logits a note too many
+MOST_SOFT = 6.0
+TUNE_PATIENCE_BEATS = 4  # 99 % of the tune's notes follow the one before within four beats
+TUNE_GAIN = 1.0  # logits a beat beyond that
+MOST_TUNE = 6.0
+OCTAVE = 12
+LEAP_ODDS = -2.5  # logits of a leap of the lead over an octave
+
+
+class RuleKeeper:
+    """The rules of all rows, and what they depend on.
+
+    Parameters
+    ----------
+    songs : sequence of SongRules
+    song_of_row : np.ndarray, shape=(R,)
+    """
+
+    def __init__(self, songs: Sequence[SongRules], song_of_row: npt.NDArray[np.int64]) -> None:
+        def by_row(name: str) -> npt.NDArray[np.generic]:
+            return np.stack([np.asarray(getattr(song, name)) for song in songs])[song_of_row]
+
+        self._allowed = by_row("allowed").astype(np.bool_)
+        self._foreign = by_row("foreign").astype(np.bool_)
+        self._polyphony = by_row("polyphony").astype(np.int64)
+        self._tune_since = by_row("tune_since").astype(np.int64)
+        self._longest = by_row("longest").astype(np.int64)
+        self._final = by_row("final").astype(np.bool_)
+        self._final_bass = by_row("final_bass").astype(np.bool_)
+        self._final_lead = by_row("final_lead").astype(np.bool_)
+        self._final_step = by_row("final_step").astype(np.int64)
+        self._final_stop = by_row("final_stop").astype(np.int64)
+        self._foreign_surplus = np.zeros(len(song_of_row))
+
+    def is_final(self, step: int) -> Bools:
+        """Return whether the step is the one of each row's final chord, shape=(R,)."""
+        final: Bools = self._final_step == step
+        return final
+
+    def is_over(self, step: int) -> Bools:
+        """Return whether each row's final chord has been struck already, shape=(R,)."""
+        over: Bools = (self._final_step != NEVER) & (step > self._final_step)
+        return over
+
+    def bias(self, step: int, lead: Tokens, lead_step: Tokens) -> Floats:
+        """Return what is added to the logits of the rows' own notes, shape=(R, 176).
+
+        Notes outside the scale lose odds while there are too many of them, the lead gains odds
+        where it has kept silent too long, and leaps of it over an octave lose odds.
+
+        Parameters
+        ----------
+        lead, lead_step : np.ndarray, shape=(R,)
+            Last pitch of the lead (0 to 87, `NO_LEAD` for none) and its step.
+        """
+        pull = np.clip(SOFT_GAIN * self._foreign_surplus, 0.0, MOST_SOFT).astype(np.float32)
+        bias = np.where(self._foreign, -pull[:, None], np.float32(0.0))
+        pitch = np.arange(N_PITCHES)[::-1]
+        leaps = (np.abs(pitch - lead[:, None]) > OCTAVE) & (lead != NO_LEAD)[:, None]
+        bias[:, :N_PITCHES] += np.where(leaps, np.float32(LEAP_ODDS), np.float32(0.0))
+        since = self._tune_since[:, step]
+        silent_beats = (step - np.maximum(since, lead_step)) / STEPS_PER_BEAT
+        wake = np.clip(TUNE_GAIN * (silent_beats - TUNE_PATIENCE_BEATS), 0.0, MOST_TUNE)
+        bias[:, :N_PITCHES] += np.where(since != NEVER, wake, 0.0)[:, None]
+        return bias.astype(np.float32)
+
+    def allow(self, probs: Floats, step: int, rows: Rows, last: Tokens, struck: Bools) -> Floats:
+        """Leave the allowed tokens; rows no longer sum to 1.
+
+        Parameters
+        ----------
+        probs : np.ndarray, shape=(n, N_TOKENS)
+        rows : np.ndarray, shape=(n,)
+        last : np.ndarray, shape=(n,)
+            Last token, `START` before the first.
+        struck : np.ndarray, shape=(n, 176), bool
+            Notes of this step so far.
+
+        Returns
+        -------
+        np.ndarray, shape=(n, N_TOKENS)
+            A row with nothing left stops.
+        """
+        allowed = self._allowed[rows]
+        by_voice = struck.reshape(-1, N_VOICES, N_PITCHES).sum(axis=2)
+        full = by_voice >= self._polyphony[rows]
+        if full.any():
+            allowed = allowed & ~(full[:, :1] & IS_LEAD) & ~(full[:, 1:] & IS_ACCOMPANIMENT)
+        final = self._final_step[rows] == step
+        if final.any():
+            allowed = np.where(final[:, None], self._of_final_chord(rows, last, by_voice), allowed)
+        kept = np.where(allowed, probs, np.float32(0.0))
+        lost = kept.sum(axis=1) <= 0
+        if lost.any():
+            kept[lost] = self._last_resort(allowed[lost])
+        return kept
+
+    def _of_final_chord(self, rows: Rows, last: Tokens, by_voice: Tokens) -> Bools:
+        """Return the tokens of a final chord: a note of the lead first, the tonic in the bass."""
+        allowed = self._final[rows].copy()
+        allowed[:, STOP] = True
+        full = by_voice >= self._polyphony[rows]
+        allowed &= ~(full[:, :1] & IS_LEAD) & ~(full[:, 1:] & IS_ACCOMPANIMENT)
+        wants_lead = self._final_lead[rows] & (last == START) & allowed[:, :N_PITCHES].any(axis=1)
+        allowed[wants_lead] &= IS_LEAD
+        wants_bass = (by_voice[:, 1] == 0) & ~wants_lead
+        allowed[wants_bass] &= (self._final_bass[rows] | IS_LEAD)[wants_bass]
+        after = np.where(last == START, NEVER, last)
+        in_order: Bools = allowed & (np.arange(N_TOKENS) > after[:, None])
+        return in_order
+
+    @staticmethod
+    def _last_resort(allowed: Bools) -> Floats:
+        """Stop where that is allowed, else play what is allowed, one as likely as the other."""
+        weights = allowed.astype(np.float32)
+        stops = allowed[:, STOP] | ~allowed.any(axis=1)
+        weights[stops] = 0.0
+        weights[stops, STOP] = 1.0
+        return weights
+
+    def limit_durations(self, duration: Tokens, step: int, rows: Rows) -> Tokens:
+        """Shorten duration classes to what is allowed; a final chord lasts to the end of its bar.
+
+        Parameters
+        ----------
+        duration : np.ndarray, shape=(n,)
+        """
+        limited: Tokens = np.minimum(duration, self._longest[rows, step])
+        final = self._final_step[rows] == step
+        if final.any():
+            length = (self._final_stop - self._final_step)[rows]
+            whole = np.searchsorted(DURATIONS, length, side="left")
+            limited = np.where(final, np.minimum(whole, len(DURATIONS) - 1), limited)
+        return limited
+
+    def release(self, remaining: npt.NDArray[np.int32], struck: Bools) -> None:
+        """End held notes, those that would end soonest first, where a voice has too many.
+
+        Parameters
+        ----------
+        remaining : np.ndarray, shape=(R, 176)
+            Steps that every note goes on to sound; changed in place.
+        struck : np.ndarray, shape=(R, 176), bool
+            Notes of this step, which stay.
+        """
+        sounding = (remaining > 0).reshape(-1, N_VOICES, N_PITCHES).sum(axis=2)
+        for row, voice in np.argwhere(sounding > self._polyphony):
+            tokens = slice(voice * N_PITCHES, (voice + 1) * N_PITCHES)
+            held = np.flatnonzero((remaining[row, tokens] > 0) & ~struck[row, tokens])
+            order = held[np.argsort(remaining[row, tokens][held], kind="stable")]
+            surplus = int(sounding[row, voice] - self._polyphony[row, voice])
+            remaining[row, tokens.start + order[:surplus]] = 0
+
+    def count(self, onsets: Bools) -> None:
+        """Count the notes of a finished beat that are outside the scale.
+
+        Parameters
+        ----------
+        onsets : np.ndarray, shape=(R, n_steps, 176), bool
+        """
+        struck = onsets.sum(axis=1)
+        self._foreign_surplus += (struck * self._foreign).sum(axis=1)
+        self._foreign_surplus -= SOFT_SHARE * struck.sum(axis=1)
+
+    def spread(self, row: npt.NDArray[np.int64]) -> None:
+        """Let every row go on from the row that `row` says."""
+        self._foreign_surplus = self._foreign_surplus[row]
