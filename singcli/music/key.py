@@ -95,11 +95,27 @@ def estimate_key(weights: npt.ArrayLike) -> Key:
     Source: Krumhansl, "Cognitive Foundations of Musical Pitch" (1990), chapter 4. Of keys that
     correlate equally well the minor one is taken, then the lowest tonic.
     """
+    best = int(np.argmax(np.round(key_correlations(weights), 12)))
+    return Key(best % 12, "minor" if best < 12 else "major")
+
+
+def key_correlations(weights: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Return the correlation of how long each pitch class sounds with the profile of every key.
+
+    Parameters
+    ----------
+    weights : array_like, shape=(12,)
+        As in `estimate_key`.
+
+    Returns
+    -------
+    np.ndarray, shape=(24,), in [-1, 1]
+        The minor keys from C on, then the major ones.
+    """
     counts = np.asarray(weights, np.float64)
     centred = counts - counts.mean()
-    correlation = _ROTATED_PROFILES @ (centred / np.linalg.norm(centred))
-    best = int(np.argmax(np.round(correlation, 12)))
-    return Key(best % 12, "minor" if best < 12 else "major")
+    correlations: npt.NDArray[np.float64] = _ROTATED_PROFILES @ (centred / np.linalg.norm(centred))
+    return correlations
 
 
 def _rotated_profiles() -> npt.NDArray[np.float64]:
