@@ -40,6 +40,21 @@ class Figures:
 
 
 FIGURES = tuple(field.name for field in dataclasses.fields(Figures))
+FIGURE_LABELS = {
+    "notes_per_beat": "notes a beat",
+    "polyphony": "pitches at once",
+    "empty_beats": "empty beats, share",
+    "note_length": "note length, beats",
+    "lead_interval": "lead interval, semitones",
+    "pitch_class_entropy_1": "pitch entropy, 1 bar, bits",
+    "pitch_class_entropy_4": "pitch entropy, 4 bars, bits",
+    "scale_consistency": "scale consistency",
+    "key_clarity": "key clarity",
+    "groove_similarity": "groove similarity",
+    "repetition_short": "repetition, 3-8 s",
+    "repetition_middle": "repetition, 8-15 s",
+    "repetition_long": "repetition, over 15 s",
+}
 
 
 def measure_figures(score: Score) -> Figures:

@@ -85,6 +85,14 @@ class Histograms:
 
 
 HISTOGRAMS = tuple(field.name for field in dataclasses.fields(Histograms))
+HISTOGRAM_LABELS = {
+    "pitch_class": "pitch class",
+    "duration": "duration",
+    "lead_duration": "duration, lead",
+    "interval": "interval",
+    "lead_interval": "interval, lead",
+    "density": "density",
+}
 
 
 def overlapping_area(reference: Counts, estimated: Counts) -> float | None:
