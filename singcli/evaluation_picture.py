@@ -28,6 +28,7 @@ KINDS = ("evaluated", "real", "noise")
 COLOURS = {"evaluated": "#b3122e", "real": "#35507a", "noise": "#8c8c8c"}
 COLUMNS = 5
 WIDTH, ROW_HEIGHT = 16.0, 2.5  # inches
+HEADROOM = 1.45  # above a histogram, for its legend
 MARGIN = 0.35  # of the spread of evaluated and real music, beside them
 PITCH_CLASS_NAMES = ("1", "", "2", "", "3", "4", "", "5", "", "6", "", "7")
 # First value of the first class, and how many classes are a unit, of each histogram.
@@ -83,8 +84,8 @@ def write_evaluation_png(
         axes.set_axis_off()
     counts = ", ".join(f"{len(pieces)} {kind}" for kind, pieces in sets.items())
     figure.suptitle(
-        f"{counts}. Dots: pieces, those beyond the edge at the edge; band: middle 80 % of real "
-        "excerpts; percent: share inside it. Histograms: overlapping area with real.",
+        f"{counts}. Dots: pieces, at the edge if beyond; line or arrow: median; band: middle 80 % "
+        "of real excerpts; percent: share inside it. Histograms: overlapping area with real.",
         fontsize="medium",
     )
     write_figure(figure, path)
@@ -105,9 +106,10 @@ def _draw_figure(axes: Axes, tables: dict[str, Table], row: FigureRow) -> None:
         height = place + rng.uniform(-0.25, 0.25, len(values))
         axes.scatter(values, height, s=9, alpha=0.5, color=COLOURS[kind], linewidths=0)
         figure = getattr(row, kind)
-        if figure.median is not None:
-            middle = float(np.clip(figure.median, low, high))
-            axes.plot([middle] * 2, [place - 0.4, place + 0.4], color=COLOURS[kind], linewidth=2)
+        if figure.median is not None and low <= figure.median <= high:
+            axes.plot([figure.median] * 2, [place - 0.4, place + 0.4], color=COLOURS[kind], lw=2)
+        elif figure.median is not None:
+            _point_beyond(axes, figure.median, place, right=figure.median > high)
         share = "-" if figure.inside is None else f"{figure.inside:.0%}"
         labels.append(f"{kind} {share}")
     axes.set_xlim(low, high)
@@ -115,6 +117,19 @@ def _draw_figure(axes: Axes, tables: dict[str, Table], row: FigureRow) -> None:
     axes.set_yticks(range(len(KINDS)), labels, fontsize="small")
     axes.tick_params(axis="x", labelsize="small")
     axes.set_title(FIGURE_LABELS[row.name], fontsize="medium")
+
+
+def _point_beyond(axes: Axes, median: float, place: int, *, right: bool) -> None:
+    """Write the median of what lies beyond the edge beside an arrow."""
+    text = f"{median:.3g} \N{RIGHTWARDS ARROW}" if right else f"\N{LEFTWARDS ARROW} {median:.3g}"
+    axes.annotate(
+        text,
+        (0.96 if right else 0.04, place),
+        xycoords=("axes fraction", "data"),
+        ha="right" if right else "left",
+        va="center",
+        fontsize="small",
+    )
 
 
 def _limits(row: FigureRow, values: Any) -> tuple[float, float]:
@@ -148,7 +163,7 @@ def _draw_histogram(axes: Axes, sums: dict[str, Histograms], row: OverlapRow) ->
     if row.name == "pitch_class":
         axes.set_xticks(range(12), PITCH_CLASS_NAMES)
     axes.set_yticks([])
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, HEADROOM * axes.dataLim.y1)
     axes.tick_params(axis="x", labelsize="small")
     axes.set_xlabel(UNITS[row.name], fontsize="small")
     axes.set_title(HISTOGRAM_LABELS[row.name], fontsize="medium")

@@ -24,14 +24,15 @@ MAX_NOISE_STEPS = 16  # the longest note of noise: a bar of 4/4
 
 
 def excerpts(score: Score, n_bars: int) -> list[Score]:
-    """Cut a piece into as many stretches of `n_bars` bars as it has room for.
+    """Take stretches of `n_bars` bars out of a piece, as many as its length divided by theirs.
 
-    They are spread evenly from its first bar to its last and do not overlap. A piece of less than
-    `n_bars` bars but at least half of them is taken as a whole; of a shorter one there are none.
+    That number is rounded. Several are spread evenly from the first bar to the last, and overlap
+    where it was rounded up; a single one begins with the piece. A piece of less than `n_bars` bars
+    but at least half of them is taken as a whole; of a shorter one there are none.
     """
     if 2 * score.n_bars < n_bars or score.n_notes == 0:
         return []
-    count = max(score.n_bars // n_bars, 1)
+    count = max((2 * score.n_bars + n_bars) // (2 * n_bars), 1)
     starts = np.linspace(0, max(score.n_bars - n_bars, 0), count).round().astype(int)
     return [score.bars(int(a), min(int(a) + n_bars, score.n_bars)) for a in starts]
 
