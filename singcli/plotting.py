@@ -54,7 +54,7 @@ def write_ssm_png(
     title : str
     repeats : RepeatMap, optional
     """
-    figure = _figure(8.0, 7.4 if repeats is None else 10.8)
+    figure = new_figure(8.0, 7.4 if repeats is None else 10.8)
     if repeats is None:
         axes = figure.subplots()
     else:
@@ -64,7 +64,7 @@ def write_ssm_png(
     figure.colorbar(image, ax=axes, label="similarity", shrink=0.8)
     if title:
         figure.suptitle(title, fontsize="medium")
-    _write(figure, path)
+    write_figure(figure, path)
 
 
 def write_repeat_map_png(
@@ -76,24 +76,24 @@ def write_repeat_map_png(
     title: str = "",
 ) -> None:
     """Draw which earlier bar each beat copies; parameters as in `write_ssm_png`."""
-    figure = _figure(8.0, 4.2)
+    figure = new_figure(8.0, 4.2)
     axes = figure.subplots()
     draw_repeat_map(axes, repeats, bar_beats, sections)
     if title:
         figure.suptitle(title, fontsize="medium")
-    _write(figure, path)
+    write_figure(figure, path)
 
 
 def write_score_png(
     path: Path, score: Score, sections: Sequence[Span] = (), *, title: str = ""
 ) -> None:
     """Draw a piano roll; parameters as in `write_ssm_png`."""
-    figure = _figure(min(max(6.0, 0.28 * score.n_bars), 30.0), 4.2)
+    figure = new_figure(min(max(6.0, 0.28 * score.n_bars), 30.0), 4.2)
     axes = figure.subplots()
     draw_score(axes, score, sections)
     if title:
         figure.suptitle(title, fontsize="medium")
-    _write(figure, path)
+    write_figure(figure, path)
 
 
 def write_song_png(
@@ -117,7 +117,7 @@ def write_song_png(
     sections : sequence of Span
     title : str
     """
-    figure = _figure(SONG_WIDTH, 0.85 * SONG_WIDTH)
+    figure = new_figure(SONG_WIDTH, 0.85 * SONG_WIDTH)
     axes = figure.subplot_mosaic([["wanted", "measured"], ["notes", "notes"]], height_ratios=[4, 3])
     for name, ssm in (("wanted", wanted), ("measured", measured)):
         image = draw_ssm(axes[name], ssm, score.bar_beats, sections)
@@ -130,7 +130,7 @@ def write_song_png(
     _explain_voices(axes["notes"])
     if title:
         figure.suptitle(title, fontsize="x-large", fontweight="bold")
-    _write(figure, path)
+    write_figure(figure, path)
 
 
 def draw_ssm(
@@ -225,7 +225,14 @@ def draw_score(axes: Axes, score: Score, sections: Sequence[Span] = ()) -> None:
     _name_sections(axes, bar_beats, sections)
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure, in inches.
+
+    Raises
+    ------
+    InputError
+        If matplotlib is not installed.
+    """
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
@@ -235,7 +242,8 @@ def _figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _write(figure: Figure, path: Path) -> None:
+def write_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, whole or not at all."""
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=DPI, format="png")
 

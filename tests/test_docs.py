@@ -345,6 +345,21 @@ class TestFormats:
         (rows,) = tables(self.section("Dataset"), "key of a row")
         assert keys(rows) == fields(Entry)
 
+    def test_keys_of_evaluations(self):
+        from singcli.evaluate import Evaluation, summary
+        from singcli.metrics.figures import FIGURES
+        from singcli.metrics.histograms import HISTOGRAMS
+
+        text = self.section("Evaluation")
+        (rows,) = tables(text, "key of the summary", "meaning")
+        assert keys(rows) == list(summary(Evaluation(32, 0, (), (), (), (), ())))
+        (rows,) = tables(text, "figure", "meaning", "range")
+        assert keys(rows) == list(FIGURES)
+        (rows,) = tables(text, "histogram", "counts")
+        assert keys(rows) == list(HISTOGRAMS)
+        (rows,) = tables(text, "key of a file", "meaning")
+        assert keys(rows) == ["file", "excerpts", "figures", "inside"]
+
     def test_keys_of_voice_rules(self):
         text = self.section("Voice rules")
         (rules,) = tables(text, "key", "value")

@@ -31,6 +31,7 @@ COMMANDS = (
     "prepare",
     "train",
     "export_onnx",
+    "evaluate",
 )  # in the order of `--help`
 EXIT_INTERRUPTED = 130  # 128 + SIGINT
 EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE
