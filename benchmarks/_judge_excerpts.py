@@ -151,17 +151,24 @@ def _moved(score: Score, step: npt.NDArray[np.int32], pitch: npt.NDArray[np.uint
 def balanced(
     one: Sequence[Sequence[Excerpt]], other: Sequence[Sequence[Excerpt]], seed: int = 0
 ) -> tuple[list[Excerpt], list[Excerpt]]:
-    """Draw as many songs, then as many excerpts, from either side."""
+    """Draw as many songs, then as many excerpts, from either side; every song keeps some."""
     rng = np.random.default_rng(seed)
     sides = [[song for song in side if song] for side in (one, other)]
     n_songs = min(map(len, sides))
-    flat = []
-    for side in sides:
-        chosen = np.sort(rng.permutation(len(side))[:n_songs])
-        flat.append([excerpt for index in chosen for excerpt in side[index]])
-    n = min(map(len, flat))
-    kept = [[side[k] for k in np.sort(rng.permutation(len(side))[:n])] for side in flat]
+    drawn = [[side[k] for k in np.sort(rng.permutation(len(side))[:n_songs])] for side in sides]
+    n = min(sum(map(len, side)) for side in drawn)
+    kept = [thinned(side, n, rng) for side in drawn]
     return kept[0], kept[1]
+
+
+def thinned(songs: Sequence[Sequence[Excerpt]], n: int, rng: np.random.Generator) -> list[Excerpt]:
+    """Return `n` excerpts, the others taken away where a song has most."""
+    left = [list(song) for song in songs]
+    for _ in range(sum(map(len, left)) - n):
+        most = max(map(len, left))
+        song = left[rng.choice([k for k, song in enumerate(left) if len(song) == most])]
+        song.pop(rng.integers(len(song)))
+    return [excerpt for song in left for excerpt in song]
 
 
 def validation_songs(data: Path) -> list[Song]:

@@ -10,46 +10,20 @@ Conventions
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from _judge_harmony import harmony_features
+from _judge_tune import coincidence, phrases, restrikes, tune
+from _judge_voice import Named, Voice, classes, longest_run, mean, share, spread, steps_per_bar
 
 from singcli.music.score import ACCOMPANIMENT, LEAD, STEPS_PER_BEAT, VOICE_NAMES, Score
 
 Vector = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Named = dict[str, float]
 
 DURATION_EDGES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 17)  # lower ends of the classes, in steps
-INTERVAL_EDGES = (0, 1, 2, 3, 5, 8, 13)
-LEAP = 5  # a fourth or more
 LAGS = (1, 2, 4)  # bars
-
-
-class Voice(NamedTuple):
-    """The notes of one voice, by step, and the steps in which they begin.
-
-    Shapes: the first three (n_notes,), `steps` the distinct onsets in order, `tops` the highest
-    pitch of each.
-    """
-
-    step: Ints
-    pitch: Ints
-    end: Ints
-    steps: Ints
-    tops: Ints
-
-    @classmethod
-    def of(cls, score: Score, voice: int) -> Voice:
-        """Take a voice out of a score."""
-        mine = score.voice == voice
-        step = score.step[mine].astype(np.int64)
-        pitch = score.pitch[mine].astype(np.int64)
-        steps, first = np.unique(step, return_index=True)
-        tops = np.maximum.reduceat(pitch, first) if len(step) else pitch
-        return cls(step, pitch, step + score.duration[mine], steps, tops)
 
 
 def excerpt_features(score: Score, *, velocity: bool = False) -> Named:
@@ -80,39 +54,6 @@ def excerpt_features(score: Score, *, velocity: bool = False) -> Named:
     )
 
 
-def share(part: float, whole: float) -> float:
-    """Return `part / whole`, 0 where there is nothing."""
-    return float(part) / float(whole) if whole else 0.0
-
-
-def mean(values: Iterable[float] | npt.NDArray[np.generic]) -> float:
-    """Return the mean, 0 of nothing."""
-    array = np.asarray(list(values), np.float64)
-    return float(array.mean()) if len(array) else 0.0
-
-
-def spread(values: npt.NDArray[np.generic]) -> float:
-    """Return the standard deviation, 0 of nothing."""
-    return float(np.std(values)) if len(values) else 0.0
-
-
-def classes(family: str, values: Ints, edges: tuple[int, ...]) -> Named:
-    """Return the share of the values in each class that begins at one of the edges."""
-    counts = np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1)[1:]
-    ends = [*(edge - 1 for edge in edges[1:]), None]
-    names = [
-        f"{low}+" if high is None else str(low) if low == high else f"{low}-{high}"
-        for low, high in zip(edges, ends, strict=True)
-    ]
-    total = len(values)
-    return {f"{family}: {n}": share(c, total) for n, c in zip(names, counts, strict=True)}
-
-
-def steps_per_bar(score: Score) -> int:
-    """Return the length of the bars, which are equal."""
-    return int(score.bar_beats[1]) * STEPS_PER_BEAT
-
-
 def density(voice: Voice, score: Score) -> Named:
     """Return how many notes there are, how evenly, and how much is silence."""
     bar = steps_per_bar(score)
@@ -134,12 +75,6 @@ def density(voice: Voice, score: Score) -> Named:
         "polyphony: spread": spread(sounds),
         "polyphony: most": float(sounds.max()),
     }
-
-
-def longest_run(flags: npt.NDArray[np.bool_]) -> int:
-    """Return the length of the longest run of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
-    return int((edges[1::2] - edges[::2]).max(initial=0))
 
 
 def durations(voice: Voice, _score: Score) -> Named:
@@ -256,86 +191,6 @@ def loudness(score: Score, voice: int) -> Named:
         "velocity: spread": spread(velocity),
         "velocity: change from note to note": mean(abs(np.diff(velocity))),
         "velocity: distinct": float(len(np.unique(velocity))),
-    }
-
-
-def tune(lead: Voice) -> Named:
-    """Return the intervals of the lead (its highest notes) and how it turns."""
-    moves = np.diff(lead.tops)
-    size = abs(moves)
-    moving = moves[moves != 0]
-    after_leap = moves[1:][size[:-1] >= LEAP]
-    leaps = moves[:-1][size[:-1] >= LEAP]
-    gaps = np.diff(lead.steps)
-    return classes("lead interval", size, INTERVAL_EDGES) | {
-        "lead interval: upward among moves": mean(moving > 0),
-        "lead contour: turns": mean(np.sign(moving[1:]) != np.sign(moving[:-1])),
-        "lead contour: leaps answered by a step back": mean(
-            (np.sign(after_leap) == -np.sign(leaps)) & (abs(after_leap) <= 2)
-        ),
-        "lead contour: same pitch two notes ago": mean(lead.tops[2:] == lead.tops[:-2]),
-        "lead contour: there and back": mean((lead.tops[2:] == lead.tops[:-2]) & (moves[1:] != 0)),
-        "lead contour: longest run one way": float(
-            max(longest_run(moves > 0), longest_run(moves < 0))
-        ),
-        "lead contour: most repeats of a note": float(longest_run(moves == 0)),
-        "lead contour: leap after a short note": mean((size >= LEAP) & (gaps <= 2)),
-        "lead polyphony: onsets of several notes": share(
-            len(lead.step) - len(lead.steps), len(lead.steps)
-        ),
-        "lead rhythm: same gap as before": mean(gaps[1:] == gaps[:-1]),
-    }
-
-
-def phrases(lead: Voice, score: Score) -> Named:
-    """Return how the lead closes its phrases of four bars: long notes, rests, upbeats."""
-    bar = steps_per_bar(score)
-    sounds = np.zeros(score.n_steps, np.bool_)
-    for step, end in zip(lead.step.tolist(), lead.end.tolist(), strict=True):
-        sounds[step:end] = True
-    quiet = ~sounds.reshape(score.n_bars, bar)
-    by_bar = np.bincount(lead.step // bar, minlength=score.n_bars)
-    closing = np.arange(3, score.n_bars, 4)
-    others = np.setdiff1d(np.arange(score.n_bars), closing)
-    length = lead.end - lead.step
-    last = [length[lead.step // bar == b][-1] for b in closing if (lead.step // bar == b).any()]
-    return {
-        "lead phrase: notes in closing bars less others": mean(by_bar[closing])
-        - mean(by_bar[others]),
-        "lead phrase: silence in closing bars less others": mean(quiet[closing].ravel())
-        - mean(quiet[others].ravel()),
-        "lead phrase: duration of the last note": mean(last),
-        "lead phrase: silence at the start of bars": mean(quiet[:, : bar // 2].ravel()),
-        "lead phrase: silence at the end of bars": mean(quiet[:, bar // 2 :].ravel()),
-    }
-
-
-def restrikes(voice: Voice) -> Named:
-    """Return how soon the accompaniment strikes a pitch again, and whether it lets go first."""
-    order = np.lexsort((voice.step, voice.pitch))
-    step, pitch, end = voice.step[order], voice.pitch[order], voice.end[order]
-    same = pitch[1:] == pitch[:-1]
-    wait = (step[1:] - step[:-1])[same]
-    cut = (end[:-1] == step[1:])[same]
-    total = len(step)
-    return {
-        "restrike: within a beat": share((wait <= STEPS_PER_BEAT).sum(), total),
-        "restrike: at the next step": share((wait == 1).sum(), total),
-        "restrike: held until struck again": share(cut.sum(), total),
-    }
-
-
-def coincidence(lead: Voice, accompaniment: Voice) -> Named:
-    """Return how often the voices begin together, and on the same pitch."""
-    together = np.intersect1d(lead.steps, accompaniment.steps)
-    notes = set(zip(accompaniment.step.tolist(), accompaniment.pitch.tolist(), strict=True))
-    mine = list(zip(lead.step.tolist(), lead.pitch.tolist(), strict=True))
-    doubled = [any((s, p + d) in notes for d in (-12, 12, -24)) for s, p in mine]
-    return {
-        "together: lead onsets with accompaniment": share(len(together), len(lead.steps)),
-        "together: accompaniment onsets with lead": share(len(together), len(accompaniment.steps)),
-        "together: lead doubled in unison": mean(note in notes for note in mine),
-        "together: lead doubled in octaves": mean(doubled),
     }
 
 

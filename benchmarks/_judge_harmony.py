@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from _judge_voice import Ints, Named, mean
 
 from singcli.music.key import TONIC_NAMES
 from singcli.music.roll import sounding_roll
@@ -21,9 +22,7 @@ from singcli.music.score import (
     Score,
 )
 
-Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
-Named = dict[str, float]
 
 SIZES = (1, 2, 3, 4)  # notes struck together, the last "or more"
 CHORD_INTERVALS = {
@@ -83,25 +82,25 @@ def chord_shapes(chords: list[Chord]) -> Named:
     equal = [bool((c.lengths == c.lengths[0]).all()) for c in several]
     ragged = [1 - c.lengths.min() / c.lengths.max() for c in several]
     figures = {
-        f"chord size: {size}{'+' if size == SIZES[-1] else ''}": _mean(
+        f"chord size: {size}{'+' if size == SIZES[-1] else ''}": mean(
             sizes >= size if size == SIZES[-1] else sizes == size
         )
         for size in SIZES
     }
     figures |= {
-        f"chord interval: {name}": _mean(np.isin(steps, which))
+        f"chord interval: {name}": mean(np.isin(steps, which))
         for name, which in CHORD_INTERVALS.items()
     }
     return figures | {
-        "chord interval: over 12": _mean(steps > 12),
-        "chord size: mean": _mean(sizes),
-        "chord width: mean": _mean(np.array([np.ptp(c.pitches) for c in several])),
-        "chord durations: all equal": _mean(np.array(equal)),
-        "chord durations: shortest below longest": _mean(np.array(ragged)),
-        "chord durations: lowest longest": _mean(
+        "chord interval: over 12": mean(steps > 12),
+        "chord size: mean": mean(sizes),
+        "chord width: mean": mean(np.array([np.ptp(c.pitches) for c in several])),
+        "chord durations: all equal": mean(np.array(equal)),
+        "chord durations: shortest below longest": mean(np.array(ragged)),
+        "chord durations: lowest longest": mean(
             np.array([c.lengths[0] == c.lengths.max() for c in several])
         ),
-        "chord durations: distinct": _mean(np.array([len(np.unique(c.lengths)) for c in several])),
+        "chord durations: distinct": mean(np.array([len(np.unique(c.lengths)) for c in several])),
     }
 
 
@@ -116,18 +115,18 @@ def pattern(chords: list[Chord]) -> Named:
     struck[steps] = True
     sizes = np.array([len(c.pitches) for c in chords], np.int64)
     return {
-        "pattern: same gap as before": _mean(gaps[1:] == gaps[:-1]),
+        "pattern: same gap as before": mean(gaps[1:] == gaps[:-1]),
         "pattern: distinct gaps": float(len(np.unique(gaps))),
-        "pattern: gap of 1": _mean(gaps == 1),
-        "pattern: gap of 2": _mean(gaps == 2),
-        "pattern: gap of 4": _mean(gaps == 4),
+        "pattern: gap of 1": mean(gaps == 1),
+        "pattern: gap of 2": mean(gaps == 2),
+        "pattern: gap of 4": mean(gaps == 4),
         "pattern: rhythm as a beat ago": _agreement(struck, STEPS_PER_BEAT),
         "pattern: rhythm as two beats ago": _agreement(struck, 2 * STEPS_PER_BEAT),
-        "pattern: same size as before": _mean(sizes[1:] == sizes[:-1]),
-        "pattern: top note moves": _mean(moves != 0),
-        "pattern: top note moves by an octave or more": _mean(abs(moves) >= 12),
-        "pattern: top note turns": _mean(np.sign(moves[1:]) * np.sign(moves[:-1]) < 0),
-        "pattern: bottom note moves by an octave or more": _mean(abs(np.diff(low)) >= 12),
+        "pattern: same size as before": mean(sizes[1:] == sizes[:-1]),
+        "pattern: top note moves": mean(moves != 0),
+        "pattern: top note moves by an octave or more": mean(abs(moves) >= 12),
+        "pattern: top note turns": mean(np.sign(moves[1:]) * np.sign(moves[:-1]) < 0),
+        "pattern: bottom note moves by an octave or more": mean(abs(np.diff(low)) >= 12),
     }
 
 
@@ -157,16 +156,16 @@ def bass_line(sounding: Flags, score: Score) -> Named:
     tonic = 0 if score.key is None else score.key.tonic
     degree = (at_bars + MIN_PITCH - tonic) % 12
     figures = {
-        f"bass: from bar to bar by {name}": _mean(np.isin(between, which))
+        f"bass: from bar to bar by {name}": mean(np.isin(between, which))
         for name, which in BASS_INTERVALS.items()
     }
     return figures | {
-        "bass: moves from beat to beat": _mean(beats != 0),
-        "bass: moves by an octave or more from beat to beat": _mean(beats >= 12),
-        "bass: tonic on one": _mean(degree == 0),
-        "bass: fourth or fifth degree on one": _mean(np.isin(degree, (5, 7))),
+        "bass: moves from beat to beat": mean(beats != 0),
+        "bass: moves by an octave or more from beat to beat": mean(beats >= 12),
+        "bass: tonic on one": mean(degree == 0),
+        "bass: fourth or fifth degree on one": mean(np.isin(degree, (5, 7))),
         "bass: distinct pitches on one": float(len(np.unique(at_bars))),
-        "bass: mean pitch": _mean(lowest[heard] + MIN_PITCH),
+        "bass: mean pitch": mean(lowest[heard] + MIN_PITCH),
         "bass: spread": float(np.std(lowest[heard])) if heard.any() else 0.0,
     }
 
@@ -190,13 +189,13 @@ def harmonic_rhythm(sounding: Flags, score: Score) -> Named:
     bars_either = np.maximum((by_bar[1:] | by_bar[:-1]).sum(axis=1), 1)
     middle = int(score.bar_beats[1]) // 2
     return {
-        "harmony: beats alike over bar lines": _mean(alike[place == 0]),
-        "harmony: beats alike in the middle of bars": _mean(alike[place == middle]),
-        "harmony: beats alike elsewhere": _mean(alike[(place != 0) & (place != middle)]),
-        "harmony: bars alike": _mean(bars_both / bars_either),
-        "harmony: pitch classes a beat": _mean(classes.sum(axis=1)),
-        "harmony: pitch classes a bar": _mean(by_bar.sum(axis=1)),
-        "harmony: semitones inside a beat": _mean(
+        "harmony: beats alike over bar lines": mean(alike[place == 0]),
+        "harmony: beats alike in the middle of bars": mean(alike[place == middle]),
+        "harmony: beats alike elsewhere": mean(alike[(place != 0) & (place != middle)]),
+        "harmony: bars alike": mean(bars_both / bars_either),
+        "harmony: pitch classes a beat": mean(classes.sum(axis=1)),
+        "harmony: pitch classes a bar": mean(by_bar.sum(axis=1)),
+        "harmony: semitones inside a beat": mean(
             (classes & np.roll(classes, 1, axis=1)).any(axis=1)
         ),
         "harmony: distinct sets of a beat": float(len(np.unique(classes, axis=0))),
@@ -222,19 +221,19 @@ def against(score: Score, sounding: Flags) -> Named:
     strong = step % (2 * STEPS_PER_BEAT) == 0
     gap = (pitch - highest)[accompanied]
     return {
-        "against: lead in the chord": _mean(has(0)),
-        "against: lead in the chord, strong beats": _mean(has(0)[strong]),
-        "against: semitone": _mean(has(1) | has(-1)),
-        "against: semitone, strong beats": _mean((has(1) | has(-1))[strong]),
-        "against: semitone without the lead's own pitch class": _mean((has(1) | has(-1)) & ~has(0)),
-        "against: third or sixth": _mean(has(3) | has(4) | has(-3) | has(-4)),
-        "against: tritone": _mean(has(6)),
-        "against: lead alone": _mean(~accompanied),
-        "against: lead below the accompaniment": _mean(gap < 0),
-        "against: lead on the accompaniment's pitch": _mean(
+        "against: lead in the chord": mean(has(0)),
+        "against: lead in the chord, strong beats": mean(has(0)[strong]),
+        "against: semitone": mean(has(1) | has(-1)),
+        "against: semitone, strong beats": mean((has(1) | has(-1))[strong]),
+        "against: semitone without the lead's own pitch class": mean((has(1) | has(-1)) & ~has(0)),
+        "against: third or sixth": mean(has(3) | has(4) | has(-3) | has(-4)),
+        "against: tritone": mean(has(6)),
+        "against: lead alone": mean(~accompanied),
+        "against: lead below the accompaniment": mean(gap < 0),
+        "against: lead on the accompaniment's pitch": mean(
             under[rows, np.minimum(pitch - MIN_PITCH, under.shape[1] - 1)]
         ),
-        "against: distance to the top of the accompaniment": _mean(gap),
+        "against: distance to the top of the accompaniment": mean(gap),
     }
 
 
@@ -253,9 +252,5 @@ def pitch_classes(score: Score) -> Named:
         figures[f"{name} pitch class: entropy"] = float(-(used * np.log2(used)).sum())
         if score.key is not None:
             outside = ~score.key.scale[score.pitch[mine] % 12]
-            figures[f"{name} key: notes outside"] = _mean(outside)
+            figures[f"{name} key: notes outside"] = mean(outside)
     return figures
-
-
-def _mean(values: npt.NDArray[np.generic]) -> float:
-    return float(np.mean(values)) if len(values) else 0.0
