@@ -145,8 +145,8 @@ def bass_line(sounding: Flags, score: Score) -> Named:
     sounding : np.ndarray, shape=(n_steps, n_pitches), bool
         Of the accompaniment.
     """
-    by_beat = sounding.reshape(-1, STEPS_PER_BEAT, sounding.shape[1]).any(axis=1)
-    heard = by_beat.any(axis=1)
+    by_beat = any_in_beat(sounding)
+    heard = np.asarray(by_beat.any(axis=1))
     lowest = by_beat.argmax(axis=1)
     bar_starts = score.bar_beats[:-1]
     at_bars = lowest[bar_starts][heard[bar_starts]]
@@ -170,13 +170,18 @@ def bass_line(sounding: Flags, score: Score) -> Named:
     }
 
 
+def any_in_beat(roll: Flags) -> Flags:
+    """Return what is there in any step of a beat, shape=(n_beats, n_pitches)."""
+    return np.asarray(roll.reshape(-1, STEPS_PER_BEAT, roll.shape[1]).any(axis=1))
+
+
 def harmonic_rhythm(sounding: Flags, score: Score) -> Named:
     """Return how alike the pitch classes of neighbouring beats are, inside bars and over bar lines.
 
     Likeness is the share of the pitch classes of either beat that both have.
     """
     pitch, n_beats = sounding.shape[1], score.n_beats
-    by_beat = sounding.reshape(n_beats, STEPS_PER_BEAT, pitch).any(axis=1)
+    by_beat = any_in_beat(sounding)
     classes = np.zeros((n_beats, 12), np.bool_)
     for key in range(pitch):
         classes[:, (key + MIN_PITCH) % 12] |= by_beat[:, key]
@@ -188,6 +193,7 @@ def harmonic_rhythm(sounding: Flags, score: Score) -> Named:
     bars_both = (by_bar[1:] & by_bar[:-1]).sum(axis=1)
     bars_either = np.maximum((by_bar[1:] | by_bar[:-1]).sum(axis=1), 1)
     middle = int(score.bar_beats[1]) // 2
+    semitones = np.asarray((classes & np.roll(classes, 1, axis=1)).any(axis=1))
     return {
         "harmony: beats alike over bar lines": mean(alike[place == 0]),
         "harmony: beats alike in the middle of bars": mean(alike[place == middle]),
@@ -195,9 +201,7 @@ def harmonic_rhythm(sounding: Flags, score: Score) -> Named:
         "harmony: bars alike": mean(bars_both / bars_either),
         "harmony: pitch classes a beat": mean(classes.sum(axis=1)),
         "harmony: pitch classes a bar": mean(by_bar.sum(axis=1)),
-        "harmony: semitones inside a beat": mean(
-            (classes & np.roll(classes, 1, axis=1)).any(axis=1)
-        ),
+        "harmony: semitones inside a beat": mean(semitones),
         "harmony: distinct sets of a beat": float(len(np.unique(classes, axis=0))),
     }
 

@@ -6,7 +6,7 @@ Conventions as in `_judge_features`.
 from __future__ import annotations
 
 import numpy as np
-from _judge_voice import Named, Voice, classes, longest_run, mean, share, steps_per_bar
+from _judge_voice import Ints, Named, Voice, classes, longest_run, mean, share, steps_per_bar
 
 from singcli.music.score import STEPS_PER_BEAT, Score
 
@@ -17,7 +17,7 @@ LEAP = 5  # a fourth or more
 def tune(lead: Voice) -> Named:
     """Return the intervals of the lead (its highest notes) and how it turns."""
     moves = np.diff(lead.tops)
-    size = abs(moves)
+    size: Ints = np.abs(moves)
     moving = moves[moves != 0]
     after_leap = moves[1:][size[:-1] >= LEAP]
     leaps = moves[:-1][size[:-1] >= LEAP]

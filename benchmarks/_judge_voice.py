@@ -54,7 +54,7 @@ def mean(values: Iterable[float] | npt.NDArray[np.generic]) -> float:
     return float(array.mean()) if len(array) else 0.0
 
 
-def spread(values: npt.NDArray[np.generic]) -> float:
+def spread(values: Ints) -> float:
     """Return the standard deviation, 0 of nothing."""
     return float(np.std(values)) if len(values) else 0.0
 

@@ -101,13 +101,10 @@ def comparisons(real: Songs, generated: Songs, judges: tuple[str, ...]) -> list[
     """Return what the judges are asked, the headline first."""
     zeros, ones = balanced(real, generated)
     rng = np.random.default_rng(0)
+    modelled = [[with_model_durations(excerpt) for excerpt in side] for side in (zeros, ones)]
     return [
         Comparison(HEADLINE, zeros, ones, judges),
-        Comparison(
-            "generated, real, durations of the model",
-            *([with_model_durations(excerpt) for excerpt in side] for side in (zeros, ones)),
-            judges,
-        ),
+        Comparison("generated, real, durations of the model", modelled[0], modelled[1], judges),
         Comparison("real, real (every other song)", *balanced(real[::2], real[1::2])),
         Comparison(
             "real with its bars in random order, real",
