@@ -101,7 +101,7 @@ class TestCheck:
         shown = capsys.readouterr()
         lines = shown.out.splitlines()
         columns = ["run lead", "run all", "passages lead", "passages all", "bars lead", "bars all"]
-        assert [cell for cell in lines[0].split("  ") if cell] == [*columns, "nearest"]
+        assert [cell.strip() for cell in lines[0].split("  ") if cell] == [*columns, "nearest"]
         known, new = lines[1:3]
         cells = ["songs/known.mid", "160*", "240*", *["100.0%*"] * 5, "two/song11"]
         assert known.split() == cells

@@ -11,11 +11,10 @@ Conventions
   notes in a row, which is `PASSAGE_GRAMS` grams in a row, so 48 bits.
 - The content of a bar is the set of its notes in a line: step in the bar, and pitch above the
   first of them. Bars of fewer notes than `MIN_BAR_NOTES` are trivial, and are not compared.
-- By chance, two different grams have one hash with a probability of 2^-16. A passage is found that
-  is not there in one of 40 songs like those of POP909 at most (1,600 x 1.2 million pairs of
-  passages over 2^48: 7e-6 of a song, were grams independent; those that share a gram or two with
-  another are the rest), and a longest run is too long by a note in about 2 of 65,536 for every
-  place where one ends. `benchmarks/novelty.py` counts how often.
+- Two different grams have the same hash with a probability of 2^-16. So passages that have nothing
+  in common are taken for the same with 2^-48, which makes 7e-6 for a song of 1,600 notes against
+  1.2 million; those that differ in the first or the last move only with 2^-16; and a longest run
+  is too long by a note with 2^-15 for every place where it occurs.
 
 References
 ----------
