@@ -37,7 +37,8 @@ from singcli.music.midi_writing import midi_from_score
 from singcli.music.score import MAX_PITCH, MIN_PITCH, Score
 from singcli.novelty.checking import index_path
 from singcli.novelty.hashing import PARTS, PASSAGE_NOTES, Line, Part
-from singcli.novelty.index import FIGURES, NoveltyIndex, read_index
+from singcli.novelty.index import FIGURES, NoveltyIndex
+from singcli.novelty.index_file import read_index
 from singcli.novelty.report import NoveltyReport, measure_novelty
 from singcli.novelty.yardstick import Reference, yardstick_of
 from singcli.preparation.scores import score_from_midi

@@ -24,7 +24,8 @@ from singcli.model.runtime import Runtime
 from singcli.music import voice_files
 from singcli.music.score import N_VOICES, STEPS_PER_BEAT, regular_bars
 from singcli.novelty.building import index_of_scores
-from singcli.novelty.index import FIGURES, Corpus, write_index
+from singcli.novelty.index import FIGURES, Corpus
+from singcli.novelty.index_file import write_index
 from singcli.novelty.report import measure_novelty
 from singcli.novelty.yardstick import yardstick_of
 from singcli.recipe import Recipe

@@ -15,14 +15,8 @@ from singcli.music.score import ACCOMPANIMENT, LEAD, Score, regular_bars
 from singcli.novelty.building import excerpts_of, index_of_scores
 from singcli.novelty.checking import index_path
 from singcli.novelty.hashing import GRAM_NOTES, PARTS, PASSAGE_NOTES, TRIVIAL_BAR, Line
-from singcli.novelty.index import (
-    FIGURES,
-    SUFFIX,
-    Corpus,
-    NoveltyIndex,
-    read_index,
-    write_index,
-)
+from singcli.novelty.index import FIGURES, Corpus, NoveltyIndex
+from singcli.novelty.index_file import SUFFIX, read_index, write_index
 from singcli.novelty.matching import longest_match, single_windows, windows_of_length
 from singcli.novelty.report import measure_novelty
 from singcli.novelty.yardstick import Reference, yardstick_of

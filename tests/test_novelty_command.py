@@ -11,7 +11,8 @@ from singcli.cli import main
 from singcli.dataset import Entry, song_path, write_index, write_song
 from singcli.music.midi_writing import midi_from_score
 from singcli.music.score import ACCOMPANIMENT, LEAD, Score, regular_bars
-from singcli.novelty.index import FIGURES, read_index
+from singcli.novelty.index import FIGURES
+from singcli.novelty.index_file import read_index
 
 
 def score_of(seed: int, n_bars: int = 40) -> Score:

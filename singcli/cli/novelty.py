@@ -77,7 +77,7 @@ def check(
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from singcli.errors import InputError, PartialFailureError
     from singcli.novelty.checking import check_files, index_path
-    from singcli.novelty.index import read_index
+    from singcli.novelty.index_file import read_index
     from singcli.novelty.yardstick import yardstick_of
 
     console = Console(quiet)
@@ -122,7 +122,7 @@ def index(
     from singcli.errors import InputError
     from singcli.files import validate_new_file
     from singcli.novelty.building import build_index
-    from singcli.novelty.index import SUFFIX, write_index
+    from singcli.novelty.index_file import SUFFIX, write_index
     from singcli.novelty.yardstick import yardstick_of
 
     if not out.name.endswith(SUFFIX):

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from singcli.errors import InputError, hint_from_names, nearest_names
 from singcli.music.voice_files import read_voice_rules
-from singcli.novelty.index import REMEDY, SUFFIX, NoveltyIndex
+from singcli.novelty.index import NoveltyIndex
+from singcli.novelty.index_file import REMEDY, SUFFIX
 from singcli.novelty.report import NoveltyReport, measure_novelty
 from singcli.preparation.limits import Limits
 from singcli.preparation.scores import DEFAULT_RULES, Beats, prepared_score
