@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from singcli.cli import novelty
 from singcli.dataset import Entry
 from singcli.metrics.report import SectionReport, StructureReport
 from singcli.model import contract, features
@@ -22,6 +23,11 @@ from singcli.model.contract import NetworkSizes, note_inputs, step_inputs
 from singcli.model.runtime import Runtime
 from singcli.music import voice_files
 from singcli.music.score import N_VOICES, STEPS_PER_BEAT, regular_bars
+from singcli.novelty.building import index_of_scores
+from singcli.novelty.index import FIGURES, Corpus
+from singcli.novelty.index_file import write_index
+from singcli.novelty.report import measure_novelty
+from singcli.novelty.yardstick import yardstick_of
 from singcli.recipe import Recipe
 from singcli.structure import preset
 from singcli.structure.form_string import form_from_string
@@ -336,6 +342,30 @@ class TestFormats:
         assert sorted(keys(rows)) == sorted(meta)
         (rows,) = tables(text, "key of `provenance`")
         assert keys(rows) == fields(Provenance)
+
+    def test_keys_of_novelty_indexes(self, tmp_path, aaba_score):
+        text = self.section("Novelty index")
+        novelty_index = index_of_scores(["x/y"], [Corpus("x", 1, 0, 0)], [aaba_score])
+        write_index(novelty_index, tmp_path / "x.novelty.npz")
+        with np.load(tmp_path / "x.novelty.npz") as stored:
+            (rows,) = tables(text, "array", "type", "shape")
+            assert keys(rows) == list(stored)
+            for row in rows[:-1]:
+                assert row[1] == stored[row[0].strip("`")].dtype.name
+            meta = json.loads(str(stored["meta"]))
+        (rows,) = tables(text, "key of `meta`")
+        assert keys(rows) == list(meta)
+        for row in rows[1:6]:
+            assert json.loads(row[1].partition(";")[0].strip("`")) == meta[row[0].strip("`")]
+        (rows,) = tables(text, "figure", "meaning")
+        assert keys(rows) == meta["figures"] == list(FIGURES)
+        for row in meta["corpora"]:
+            assert all(f"`{key}`" in text for key in row)
+        (rows,) = tables(text, "key", "meaning")
+        report = measure_novelty(aaba_score, novelty_index)
+        assert keys(rows) == list(novelty._json("x", report, yardstick_of(novelty_index)))
+        for part in (report.lead, report.lead.run, report.lead.bars, report.nearest):
+            assert all(f"`{key}`" in text for key in fields(part))
 
     def test_keys_of_recipes_and_datasets(self):
         text = self.section("Recipe")

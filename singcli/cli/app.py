@@ -28,6 +28,7 @@ COMMANDS = (
     "generate",
     "presets",
     "ssm",
+    "novelty",
     "prepare",
     "train",
     "export_onnx",
