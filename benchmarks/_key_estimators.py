@@ -48,11 +48,13 @@ def pitch_class_shares(score: Score) -> Arrays:
 
 def by_correlation(profiles: Sequence[Sequence[float]]) -> Estimator:
     """Return the estimator of Krumhansl and Schmuckler with a major and a minor profile."""
-    candidates = [Key(tonic, mode) for mode in MODES for tonic in range(12)]
-    rows = [np.roll(profiles[MODES.index(key.mode)], key.tonic) for key in candidates]
+    rows = np.array([np.roll(row, tonic) for row in profiles for tonic in range(12)])
+    rows -= rows.mean(axis=1, keepdims=True)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
 
     def estimate(shares: Arrays) -> Key:
-        return candidates[int(np.argmax([np.corrcoef(row, shares)[0, 1] for row in rows]))]
+        mode, tonic = divmod(int(np.argmax(rows @ shares)), 12)
+        return Key(tonic, MODES[mode])
 
     return estimate
 

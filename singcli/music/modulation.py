@@ -22,7 +22,6 @@ import numpy as np
 import numpy.typing as npt
 
 from singcli.music.key import reference_key
-from singcli.music.roll import chroma, sounding_roll
 from singcli.music.score import STEPS_PER_BEAT, Score
 
 N_COLLECTIONS = 12
@@ -88,8 +87,12 @@ def shares_of_beats(score: Score) -> npt.NDArray[np.float64]:
     np.ndarray, shape=(n_beats, 12), float64
         Rows sum to 1, to 0 where nothing sounds.
     """
-    sounding = chroma(sounding_roll(score)).sum(axis=1)
-    beats = sounding.reshape(score.n_beats, STEPS_PER_BEAT, 12).sum(axis=1).astype(np.float64)
+    end = np.minimum(score.step + score.duration, score.n_steps)
+    change = np.zeros((score.n_steps + 1) * 12)
+    for step, sign in ((score.step, 1), (end, -1)):
+        change += sign * np.bincount(step * 12 + score.pitch % 12, minlength=len(change))
+    sounding = np.cumsum(change.reshape(-1, 12)[:-1], axis=0)
+    beats: npt.NDArray[np.float64] = sounding.reshape(-1, STEPS_PER_BEAT, 12).sum(axis=1)
     beats /= np.maximum(beats.sum(axis=1, keepdims=True), 1.0)
     return beats
 
