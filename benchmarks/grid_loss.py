@@ -3,8 +3,8 @@
 *Off the grid*: onsets more than 1/16 of a beat from the nearest step, a quarter of a step. *Thirds*
 and *sixths*: onsets within 1/48 of a beat of those places, which the grid moves by 1/12 of a beat.
 *Swung*: songs whose second eighths are mostly at two thirds of the beat, in beats without a note at
-the first third. *Doubled*: notes that another track of the voice has too; they are dropped. *Merged*: notes
-that share voice, pitch and step with another only after rounding, and are dropped.
+the first third. *Doubled*: notes that another track of the voice has too; they are dropped.
+*Merged*: notes that share voice, pitch and step with another only after rounding; they are dropped.
 *Past 12*: notes beyond the network's limit of a step. *Short*: notes that the least duration of a
 step makes longer.
 
@@ -158,7 +158,8 @@ def is_swung(beat: npt.NDArray[np.float64]) -> bool:
 
 def _near(place: npt.NDArray[np.float64], spots: Sequence[float]) -> npt.NDArray[np.bool_]:
     distance = np.abs(place[:, None] - np.array(spots)).min(axis=1)
-    return distance <= NEAR
+    is_near: npt.NDArray[np.bool_] = distance <= NEAR
+    return is_near
 
 
 def onset_row(name: str, losses: Sequence[Loss]) -> Row:

@@ -37,7 +37,7 @@ from _machine import Row, machine_line, markdown_table, run, write_json
 
 from singcli.dataset import Dataset, Song
 from singcli.music.key import Key, estimate_key, reference_key
-from singcli.music.modulation import reference_shifts
+from singcli.music.modulation import main_key, reference_shifts
 from singcli.music.score import STEPS_PER_BEAT, Score
 
 N_FOLDS = 5
@@ -54,7 +54,9 @@ def estimates_in_turn(shares: Arrays, keys: Sequence[Key]) -> list[Key]:
     fold = np.random.default_rng(0).permutation(len(keys)) % N_FOLDS
     estimates: list[Key] = list(keys)
     for k in range(N_FOLDS):
-        weights = fitted_weights(shares[fold != k], [keys[i] for i in np.flatnonzero(fold != k)])
+        weights = fitted_weights(
+            shares[fold != k], [keys[int(i)] for i in np.flatnonzero(fold != k)]
+        )
         for i in np.flatnonzero(fold == k):
             moved = [[np.roll(row, tonic) @ shares[i] for tonic in range(12)] for row in weights]
             mode, tonic = np.unravel_index(int(np.argmax(moved)), (2, 12))
@@ -86,6 +88,9 @@ def key_rows(groups: dict[str, list[LabelledScore]]) -> list[Row]:
             key_row(name, group, [estimator(row) for row in shares], keys)
             for name, estimator in estimators.items()
         ]
+        unknown = [dataclasses.replace(song.score, key=None) for song in songs]
+        by_bars = [main_key(score) or Key(0, "major") for score in unknown]
+        rows.append(key_row("singcli, key of most bars", group, by_bars, keys))
         if "training" in group:
             fresh = estimates_in_turn(shares, keys)
             rows.append(key_row("singcli, fitted anew", group, fresh, keys))

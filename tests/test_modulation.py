@@ -14,6 +14,7 @@ from singcli.music.modulation import (
     _nearest_octave,
     best_path,
     in_reference_key,
+    main_key,
     reference_shifts,
 )
 from singcli.music.score import ACCOMPANIMENT, LEAD, Score, regular_bars
@@ -112,6 +113,27 @@ class TestShifts:
     def test_bars_may_be_of_any_length(self):
         score = dataclasses.replace(song_in_c(16), bar_beats=np.array([0, 3, 8, 9, 40, 64]))
         assert reference_shifts(score).shape == (5,)
+
+
+class TestMainKey:
+    def test_is_that_of_most_bars(self):
+        late, early = song_in_c(40, {24: 1}), song_in_c(40, {12: 1})
+        assert main_key(late) == Key(0, "major")
+        assert main_key(early) == Key(1, "major")
+
+    def test_minor_is_told_from_its_relative(self):
+        bass = [(16 * bar, ACCOMPANIMENT, 45, 16, 60) for bar in range(16)]
+        tune = [(16 * bar + 8, LEAD, p, 8, 90) for bar in range(16) for p in (64, 69 + bar % 3)]
+        score = Score.from_notes(
+            *np.array(bass + tune).T, bar_beats=regular_bars(16, 4), tempo_bpm=90
+        )
+        assert main_key(score) == Key(9, "minor")
+        assert in_reference_key(score).key == Key(9, "minor")
+
+    def test_silence_has_none(self):
+        score = Score.from_notes(*np.empty((5, 0)), bar_beats=regular_bars(9, 3), tempo_bpm=90)
+        assert main_key(score) is None
+        assert in_reference_key(score).key == Key(0, "major")
 
 
 class TestScore:
