@@ -43,16 +43,19 @@ PROFILES = {
 def pitch_class_shares(score: Score) -> Arrays:
     """Return the share of the sounding time of each pitch class, shape=(12,)."""
     weights = np.bincount(score.pitch % 12, weights=score.duration, minlength=12)
-    return weights / weights.sum()
+    shares: Arrays = weights / weights.sum()
+    return shares
 
 
 def by_correlation(profiles: Sequence[Sequence[float]]) -> Estimator:
     """Return the estimator of Krumhansl and Schmuckler with a major and a minor profile."""
-    candidates = [Key(tonic, mode) for mode in MODES for tonic in range(12)]
-    rows = [np.roll(profiles[MODES.index(key.mode)], key.tonic) for key in candidates]
+    rows = np.array([np.roll(row, tonic) for row in profiles for tonic in range(12)])
+    rows -= rows.mean(axis=1, keepdims=True)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
 
     def estimate(shares: Arrays) -> Key:
-        return candidates[int(np.argmax([np.corrcoef(row, shares)[0, 1] for row in rows]))]
+        mode, tonic = divmod(int(np.argmax(rows @ shares)), 12)
+        return Key(tonic, MODES[mode])
 
     return estimate
 
@@ -81,7 +84,8 @@ def fitted_weights(shares: Arrays, keys: Sequence[Key]) -> Arrays:
 
     found = minimize(loss, np.zeros(24), jac=True, method="L-BFGS-B", options={"maxiter": 2000})
     weights: Arrays = found.x.reshape(2, 12)
-    return weights - weights.mean(axis=1, keepdims=True)
+    weights -= weights.mean(axis=1, keepdims=True)
+    return weights
 
 
 def reference_shares(scores: Sequence[Score]) -> Arrays:
@@ -97,4 +101,5 @@ def reference_shares(scores: Sequence[Score]) -> Arrays:
         if score.key is not None:
             total = shares_of_beats(score).sum(axis=0)
             of_mode[score.key.mode] += np.roll(total / total.sum(), score.key.shift_to_reference)
-    return np.mean([total / total.sum() for total in of_mode.values()], axis=0)
+    mean: Arrays = np.mean([total / total.sum() for total in of_mode.values()], axis=0)
+    return mean

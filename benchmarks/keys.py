@@ -37,8 +37,8 @@ from _machine import Row, machine_line, markdown_table, run, write_json
 
 from singcli.dataset import Dataset, Song
 from singcli.music.key import Key, estimate_key, reference_key
-from singcli.music.modulation import in_reference_key, reference_shifts
-from singcli.music.score import Score
+from singcli.music.modulation import main_key, reference_shifts
+from singcli.music.score import STEPS_PER_BEAT, Score
 
 N_FOLDS = 5
 PLANTED = (1, 2, 3, 4, 5, 6, -1, -2, -3, -4, -5)
@@ -54,7 +54,9 @@ def estimates_in_turn(shares: Arrays, keys: Sequence[Key]) -> list[Key]:
     fold = np.random.default_rng(0).permutation(len(keys)) % N_FOLDS
     estimates: list[Key] = list(keys)
     for k in range(N_FOLDS):
-        weights = fitted_weights(shares[fold != k], [keys[i] for i in np.flatnonzero(fold != k)])
+        weights = fitted_weights(
+            shares[fold != k], [keys[int(i)] for i in np.flatnonzero(fold != k)]
+        )
         for i in np.flatnonzero(fold == k):
             moved = [[np.roll(row, tonic) @ shares[i] for tonic in range(12)] for row in weights]
             mode, tonic = np.unravel_index(int(np.argmax(moved)), (2, 12))
@@ -86,6 +88,9 @@ def key_rows(groups: dict[str, list[LabelledScore]]) -> list[Row]:
             key_row(name, group, [estimator(row) for row in shares], keys)
             for name, estimator in estimators.items()
         ]
+        unknown = [dataclasses.replace(song.score, key=None) for song in songs]
+        by_bars = [main_key(score) or Key(0, "major") for score in unknown]
+        rows.append(key_row("singcli, key of most bars", group, by_bars, keys))
         if "training" in group:
             fresh = estimates_in_turn(shares, keys)
             rows.append(key_row("singcli, fitted anew", group, fresh, keys))
@@ -153,22 +158,22 @@ def corpus_row(name: str, songs: Sequence[Song]) -> Row:
     n_bars = np.array([song.score.n_bars for song in songs])
     own = [0 if s.score.key is None else s.score.key.shift_to_reference for s in songs]
     away = sum(int((a != b).sum()) for a, b in zip(shifts, own, strict=True)) / n_bars.sum()
-    before = [song.score.transposed(shift) for song, shift in zip(songs, own, strict=True)]
-    after = [in_reference_key(song.score) for song in songs]
     change = f"{(n_changes > 0).mean():.1%}"
-    foreign = [f"{foreign_share(scores):.2%}" for scores in (before, after)]
+    foreign = [
+        f"{np.concatenate(list(map(foreign_notes, songs, moves))).mean():.2%}"
+        for moves in ([np.full(n, k) for n, k in zip(n_bars, own, strict=True)], shifts)
+    ]
     frequency = float(100 * n_changes.sum() / n_bars.sum())
     return [name, len(songs), change, frequency, f"{away:.1%}", *foreign]
 
 
-def foreign_share(scores: Sequence[Score]) -> float:
-    """Return the share of notes outside the scale of C major or A minor with both sevenths."""
-    outside = [~_scale(score)[score.pitch % 12] for score in scores]
-    return float(np.concatenate(outside).mean())
-
-
-def _scale(score: Score) -> npt.NDArray[np.bool_]:
-    return reference_key("major" if score.key is None else score.key.mode).scale
+def foreign_notes(song: Song, shifts: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Return which notes, after moving the bars, are outside C major or A minor (both sevenths)."""
+    score = song.score
+    bar = np.searchsorted(score.bar_beats * STEPS_PER_BEAT, score.step, side="right") - 1
+    scale = reference_key("major" if score.key is None else score.key.mode).scale
+    outside: npt.NDArray[np.bool_] = ~scale[(score.pitch + shifts[bar]) % 12]
+    return outside
 
 
 def print_fitted(songs: Sequence[LabelledScore]) -> None:

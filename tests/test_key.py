@@ -71,6 +71,18 @@ def test_the_estimate_follows_a_transposition() -> None:
         assert estimate_key(np.roll(weights, semitones)) == first.transposed(semitones)
 
 
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("shift", [-5, 0, 4, 6])
+def test_the_estimate_can_be_confined_to_a_pair_of_relatives(seed: int, shift: int) -> None:
+    weights = np.random.default_rng(seed).random(12)
+    best = max(
+        (key for key in ALL_KEYS if key.shift_to_reference == shift),
+        key=lambda k: np.cov(np.roll(_WEIGHTS[k.mode], k.tonic), weights)[0, 1],
+    )
+    assert estimate_key(weights, shift=shift) == best
+    assert estimate_key(weights, shift=shift + 12) == best
+
+
 @pytest.mark.parametrize("floor", [0.1, 10.0])
 def test_what_sounds_equally_everywhere_does_not_count(floor: float) -> None:
     weights = np.random.default_rng(2).random(12)

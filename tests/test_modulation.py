@@ -14,6 +14,7 @@ from singcli.music.modulation import (
     _nearest_octave,
     best_path,
     in_reference_key,
+    main_key,
     reference_shifts,
 )
 from singcli.music.score import ACCOMPANIMENT, LEAD, Score, regular_bars
@@ -77,16 +78,19 @@ class TestShifts:
     @pytest.mark.parametrize("semitones", [-5, -4, -3, -2, -1, 1, 2, 3, 4, 5])
     @pytest.mark.parametrize("key", ["C", None])
     def test_a_late_modulation_is_undone(self, semitones, key):
-        score = song_in_c(32, {20: semitones}, key)
+        score = song_in_c(52, {20: semitones}, key)
         shifts = reference_shifts(score)
-        assert shifts.tolist() == [0] * 20 + [-semitones] * 12
+        assert set(shifts) == {0, -semitones}
+        shared = 1  # a bar at the border may be at home in both keys
+        assert abs(int((shifts != 0).sum()) - 32) <= shared
+        assert not shifts[: 20 - shared].any()
 
     def test_the_way_back_is_found_too(self):
         shifts = reference_shifts(song_in_c(36, {12: 1, 24: 0}))
         assert shifts.tolist() == [0] * 12 + [-1] * 12 + [0] * 12
 
     def test_a_stay_that_is_too_short_is_no_modulation(self):
-        short = MIN_SEGMENT_BARS - 1
+        short = MIN_SEGMENT_BARS // 2
         assert not reference_shifts(song_in_c(24 + short, {12: 1, 12 + short: 0})).any()
 
     def test_a_tritone_takes_the_side_of_the_segment_before(self):
@@ -111,10 +115,31 @@ class TestShifts:
         assert reference_shifts(score).shape == (5,)
 
 
+class TestMainKey:
+    def test_is_that_of_most_bars(self):
+        late, early = song_in_c(40, {24: 1}), song_in_c(40, {12: 1})
+        assert main_key(late) == Key(0, "major")
+        assert main_key(early) == Key(1, "major")
+
+    def test_minor_is_told_from_its_relative(self):
+        bass = [(16 * bar, ACCOMPANIMENT, 45, 16, 60) for bar in range(16)]
+        tune = [(16 * bar + 8, LEAD, p, 8, 90) for bar in range(16) for p in (64, 69 + bar % 3)]
+        score = Score.from_notes(
+            *np.array(bass + tune).T, bar_beats=regular_bars(16, 4), tempo_bpm=90
+        )
+        assert main_key(score) == Key(9, "minor")
+        assert in_reference_key(score).key == Key(9, "minor")
+
+    def test_silence_has_none(self):
+        score = Score.from_notes(*np.empty((5, 0)), bar_beats=regular_bars(9, 3), tempo_bpm=90)
+        assert main_key(score) is None
+        assert in_reference_key(score).key == Key(0, "major")
+
+
 class TestScore:
     def test_every_bar_arrives_in_the_reference_key(self):
         plain = song_in_c(32, key="C")
-        found = in_reference_key(song_in_c(32, {20: 2}, "C").transposed(4))
+        found = in_reference_key(song_in_c(32, {20: 1}, "C").transposed(4))
         assert found.key == Key(0, "major")
         for name in ("step", "voice", "pitch", "duration", "velocity"):
             np.testing.assert_array_equal(getattr(found, name), getattr(plain, name))

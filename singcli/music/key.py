@@ -84,13 +84,16 @@ def reference_key(mode: Mode) -> Key:
     return Key(0 if mode == "major" else 9, mode)
 
 
-def estimate_key(weights: npt.ArrayLike) -> Key:
+def estimate_key(weights: npt.ArrayLike, *, shift: int | None = None) -> Key:
     """Return the key that fits best how long each pitch class sounds.
 
     Parameters
     ----------
     weights : array_like, shape=(12,)
         Total duration of each pitch class; must not be all equal.
+    shift : int, optional
+        Choose only between the two keys that so many semitones (modulo 12) move to C major and
+        A minor.
 
     Notes
     -----
@@ -104,6 +107,8 @@ def estimate_key(weights: npt.ArrayLike) -> Key:
     counts = np.asarray(weights, np.float64)
     centred = counts - counts.mean()
     score = _ROTATED_WEIGHTS @ (centred / np.linalg.norm(centred))
+    if shift is not None:
+        score[(_SHIFTS - shift) % 12 != 0] = -np.inf
     best = int(np.argmax(np.round(score, 9)))
     return Key(best % 12, "minor" if best < 12 else "major")
 
@@ -118,3 +123,4 @@ def _rotated_weights() -> npt.NDArray[np.float64]:
 
 
 _ROTATED_WEIGHTS = _rotated_weights()
+_SHIFTS = np.r_[9 - np.arange(12), -np.arange(12)]  # to the reference key, minor first

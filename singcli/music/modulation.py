@@ -21,8 +21,7 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from singcli.music.key import reference_key
-from singcli.music.roll import chroma, sounding_roll
+from singcli.music.key import Key, estimate_key, reference_key
 from singcli.music.score import STEPS_PER_BEAT, Score
 
 N_COLLECTIONS = 12
@@ -48,24 +47,55 @@ def reference_shifts(score: Score) -> npt.NDArray[np.int64]:
     np.ndarray, shape=(n_bars,), int64
         The main key's shift is in -5..6, the others in -11..12.
     """
-    fit = _fit_of_bars(score)
-    if score.key is not None:
-        fit[:, score.key.shift_to_reference % N_COLLECTIONS] += OWN_KEY_BONUS
-    path = best_path(fit, change_penalty=CHANGE_PENALTY, min_length=MIN_SEGMENT_BARS)
+    path = _collections(score)
     if score.key is not None:
         main = score.key.shift_to_reference
     else:
-        main = (int(np.bincount(path, minlength=1).argmax()) + 5) % N_COLLECTIONS - 5
+        main = (_longest(path) + 5) % N_COLLECTIONS - 5
     return main + _nearest_octave((path - main) % N_COLLECTIONS)
+
+
+def main_key(score: Score) -> Key | None:
+    """Estimate the key of most bars; None where all pitch classes sound equally long in them.
+
+    The collection is that of most bars (a key that the score says it has counts as in
+    `reference_shifts`), and what sounds in those bars chooses between the two relatives: a song
+    that changes key is not judged by the mixture of its keys.
+    """
+    path = _collections(score)
+    shift = _longest(path)
+    inside = path[_bar_of_notes(score)] == shift
+    weights = np.bincount(
+        score.pitch[inside] % 12, weights=score.duration[inside], minlength=N_COLLECTIONS
+    )
+    return None if np.ptp(weights) == 0 else estimate_key(weights, shift=shift)
 
 
 def in_reference_key(score: Score) -> Score:
     """Return the score with each bar moved to C major or A minor, by `reference_shifts`.
 
-    A note moves with the bar in which it begins. A score without a key is taken to be in major.
+    A note moves with the bar in which it begins. The mode is that of the score's key, of its
+    `main_key` where it has none, and major where that is not known either.
     """
-    key = reference_key("major" if score.key is None else score.key.mode)
-    return dataclasses.replace(score.transposed_bars(reference_shifts(score)), key=key)
+    key = score.key or main_key(score)
+    moved = score.transposed_bars(reference_shifts(score))
+    return dataclasses.replace(moved, key=reference_key("major" if key is None else key.mode))
+
+
+def _collections(score: Score) -> npt.NDArray[np.int64]:
+    """Return the shift of every bar's collection, 0 to 11, shape=(n_bars,)."""
+    fit = _fit_of_bars(score)
+    if score.key is not None:
+        fit[:, score.key.shift_to_reference % N_COLLECTIONS] += OWN_KEY_BONUS
+    return best_path(fit, change_penalty=CHANGE_PENALTY, min_length=MIN_SEGMENT_BARS)
+
+
+def _longest(path: npt.NDArray[np.int64]) -> int:
+    return int(np.bincount(path, minlength=N_COLLECTIONS).argmax())
+
+
+def _bar_of_notes(score: Score) -> npt.NDArray[np.intp]:
+    return np.searchsorted(score.bar_beats * STEPS_PER_BEAT, score.step, side="right") - 1
 
 
 def _fit_of_bars(score: Score) -> npt.NDArray[np.float64]:
@@ -88,8 +118,12 @@ def shares_of_beats(score: Score) -> npt.NDArray[np.float64]:
     np.ndarray, shape=(n_beats, 12), float64
         Rows sum to 1, to 0 where nothing sounds.
     """
-    sounding = chroma(sounding_roll(score)).sum(axis=1)
-    beats = sounding.reshape(score.n_beats, STEPS_PER_BEAT, 12).sum(axis=1).astype(np.float64)
+    end = np.minimum(score.step + score.duration, score.n_steps)
+    change = np.zeros((score.n_steps + 1) * 12)
+    for step, sign in ((score.step, 1), (end, -1)):
+        change += sign * np.bincount(step * 12 + score.pitch % 12, minlength=len(change))
+    sounding = np.cumsum(change.reshape(-1, 12)[:-1], axis=0)
+    beats: npt.NDArray[np.float64] = sounding.reshape(-1, STEPS_PER_BEAT, 12).sum(axis=1)
     beats /= np.maximum(beats.sum(axis=1, keepdims=True), 1.0)
     return beats
 
