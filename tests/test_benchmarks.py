@@ -279,7 +279,11 @@ class TestValidation:
         write_index(tmp_path, tuple(entries), licences={}, settings={})
         widths = {"lstm": 8, "roll": 8, "draft": 8, "bar": 8, "hidden": 8, "duration": 8}
         config = TrainConfig.model_validate({"network": widths})
-        run = {"config": config.model_dump(), "styles": [], "textures": [dataclasses.asdict(DEFAULT_TEXTURE)]}
+        run = {
+            "config": config.model_dump(),
+            "styles": [],
+            "textures": [dataclasses.asdict(DEFAULT_TEXTURE)],
+        }
         path = tmp_path / "x.safetensors"
         write_checkpoint(path, PointerNetwork(config.network.sizes), Progress(), run)
         return tmp_path, path

@@ -318,7 +318,9 @@ def test_an_interrupted_run_ends_like_an_undisturbed_one(
         [dataset_path], config_path, parts, device="cpu", processes=processes, max_minutes=1e-6
     )
     assert not first.finished
-    result = train([dataset_path], config_path, parts, device="cpu", processes=processes, resume=True)
+    result = train(
+        [dataset_path], config_path, parts, device="cpu", processes=processes, resume=True
+    )
     assert result.finished
     wanted, found = tensors(whole / "last.safetensors"), tensors(parts / "last.safetensors")
     assert wanted.keys() == found.keys()
@@ -443,7 +445,9 @@ def test_a_graph_that_disagrees_with_torch_is_not_written(
     from singcli.errors import SingError
     from singcli.training import export
 
-    train([dataset_path], config_path, tmp_path / "run", device="cpu", processes=1, max_minutes=0.05)
+    train(
+        [dataset_path], config_path, tmp_path / "run", device="cpu", processes=1, max_minutes=0.05
+    )
     monkeypatch.setattr(export, "PARITY_TOLERANCE", -1.0)
     if (tmp_path / "run" / "best.safetensors").exists():
         with pytest.raises(SingError, match="graph and torch differ"):
