@@ -24,9 +24,10 @@ def of_kinds(probs: np.ndarray) -> np.ndarray:
 def test_a_number_is_for_all_kinds_and_kinds_left_out_have_the_default():
     assert PerDecision.parse("0.9", option="--x", default=ONE) == PerDecision.of(0.9)
     mixed = PerDecision.parse("lead=0.8, duration=0.7", option="--x", default=ONE)
-    assert mixed.values == (0.8, 1.0, 1.0, 0.7)
-    assert str(mixed) == "lead=0.8,accompaniment=1,count=1,duration=0.7"
-    assert PerDecision.of({"lead": 1, "accompaniment": 2, "count": 3, "duration": 4}).count == 3
+    assert mixed.values == (0.8, 1.0, 1.0, 0.7, 1.0)
+    assert str(mixed) == "lead=0.8,accompaniment=1,count=1,duration=0.7,velocity=1"
+    kinds = ("lead", "accompaniment", "count", "duration", "velocity")
+    assert PerDecision.of(dict(zip(kinds, range(5), strict=True))).count == 2
 
 
 @pytest.mark.parametrize("text", ["", "lead", "lead=", "lead=a", "lead=1,lead=2", "lead=1,"])

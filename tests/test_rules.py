@@ -51,7 +51,7 @@ def test_whatever_the_seed_the_rules_hold(runtime, mode, candidates, strictness)
     known = known_repeats(FORM, strictness) if candidates == 1 else None
     plan = dataclasses.replace(PLAN, mode=mode, limits=NARROW, ending=True, known=known)
     made = songs(runtime, plan, 8, scale_lock="hard", candidates=candidates, strictness=strictness)
-    assert sum(song.n_notes for song in made) > 50
+    assert sum(song.n_notes for song in made) > 40
     for song in made:
         assert reference_key(mode).scale[song.pitch % 12].all()
         for voice, pitches, most in (
@@ -67,7 +67,7 @@ def test_whatever_the_seed_the_rules_hold(runtime, mode, candidates, strictness)
 
 @pytest.mark.parametrize("mode", ["major", "minor"])
 def test_a_song_ends_with_one_long_tonic_chord(runtime, mode):
-    plan = dataclasses.replace(PLAN, mode=mode, ending=True)
+    plan = dataclasses.replace(PLAN, mode=mode, ending=True, limits=NARROW)
     for song in songs(runtime, plan, candidates=1):
         start = int(song.bar_beats[-2]) * 4
         last = song.step >= start
@@ -210,5 +210,5 @@ class TestRuleKeeper:
     def test_notes_last_four_bars_at_most(self):
         waltz = Plan(np.full((9, 9), 0.5, np.float32), regular_bars(3, 3), "form")
         keeper = self.keeper(waltz)
-        longest = keeper.limit_durations(np.array([15, 2]), 0, np.arange(2))
+        longest = keeper.limit_durations(np.array([len(DURATIONS) - 1, 2]), 0, np.arange(2))
         assert DURATIONS[longest].tolist() == [48, 3]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from singcli.errors import InputError
+from singcli.model import contract
 from singcli.model.contract import CONTRACT_VERSION, ModelCard, note_inputs, step_inputs
 from singcli.model.runtime import Runtime
 
@@ -27,7 +28,8 @@ def test_both_parts_run_with_any_number_of_songs(runtime, n):
     assert note["logits"].shape == (n, 177)
     assert note["gate"].shape == (n,)
     assert note["next_chosen"].shape == (n, sizes.hidden)
-    assert note["duration_logits"].shape == (n, 16)
+    assert note["duration_logits"].shape == (n, contract.N_DURATIONS)
+    assert note["velocity_logits"].shape == (n, contract.N_VELOCITIES)
 
 
 def test_a_row_does_not_hear_its_neighbours(runtime):

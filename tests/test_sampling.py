@@ -76,8 +76,8 @@ def test_steering_brings_the_music_nearer_to_the_wanted_matrix(runtime):
     from singcli.structure.ssm import ssm_from_score
 
     def mean_r(candidates):
-        options = SamplingOptions(candidates=candidates, steering=0.5)
-        songs = sample_scores(runtime, [PLAN] * 4, range(4), options)
+        options = SamplingOptions(candidates=candidates, steering=0.8)
+        songs = sample_scores(runtime, [PLAN] * 8, range(8), options)
         return np.mean([structure_correlation(PLAN.ssm, ssm_from_score(song)) for song in songs])
 
     assert mean_r(16) > mean_r(1)

@@ -104,7 +104,7 @@ def own_probs(logits: Floats, added: Floats, temperature: PerDecision) -> Floats
         Added to the logits of the notes behind the temperature.
     temperature : PerDecision
     """
-    lead, accompaniment, count, _ = temperature.values
+    lead, accompaniment, count, *_ = temperature.values
     scaled = logits / np.float32(count)
     scaled[:, :N_NOTE_TOKENS] += added
     probs = softmax(scaled)
