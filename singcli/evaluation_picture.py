@@ -146,10 +146,12 @@ def _limits(row: FigureRow, values: Any) -> tuple[float, float]:
 def _draw_histogram(axes: Axes, sums: dict[str, Histograms], row: OverlapRow) -> None:
     """Draw the shares of the classes: real music as an area, the others as lines."""
     first, per_unit = CLASSES[row.name]
+    tallest = 0.0
     for kind in ("real", "noise", "evaluated"):
         counts = getattr(sums[kind], row.name)
         shares = counts / max(counts.sum(), 1)
         edges = (np.arange(len(counts) + 1) + first - 0.5) / per_unit
+        tallest = max(tallest, float(shares.max()))
         area = getattr(row, kind)
         axes.stairs(
             shares,
@@ -163,7 +165,7 @@ def _draw_histogram(axes: Axes, sums: dict[str, Histograms], row: OverlapRow) ->
     if row.name == "pitch_class":
         axes.set_xticks(range(12), PITCH_CLASS_NAMES)
     axes.set_yticks([])
-    axes.set_ylim(0, HEADROOM * axes.dataLim.y1)
+    axes.set_ylim(0, HEADROOM * (tallest or 1.0))
     axes.tick_params(axis="x", labelsize="small")
     axes.set_xlabel(UNITS[row.name], fontsize="small")
     axes.set_title(HISTOGRAM_LABELS[row.name], fontsize="medium")
