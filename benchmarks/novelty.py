@@ -63,36 +63,43 @@ class Agreement(NamedTuple):
 
 
 class MoveText:
-    """The training songs as one text, a character for every move: no hashes, no cleverness."""
+    """The training songs as one text, a character for every move: no hashes of ours."""
 
     def __init__(self, scores: Iterable[Score], part: Part) -> None:
         self._characters: dict[tuple[int, int], str] = {}
         self._part = part
-        self.text = GAP.join(map(self.text_of, scores))
-        n_moves = PASSAGE_NOTES - 1
-        starts = range(len(self.text) - n_moves + 1)
-        self._passages = {self.text[start : start + n_moves] for start in starts}
+        self.text = GAP.join(map(self._text_of, scores))
+        self._places: dict[str, list[int]] = {}
+        for place, passage in enumerate(self._passages(self.text)):
+            self._places.setdefault(passage, []).append(place)
 
-    def text_of(self, score: Score) -> str:
+    def _text_of(self, score: Score) -> str:
         """Return the moves of a piece."""
         line = Line.from_score(score, self._part)
         moves = zip(np.diff(line.step).tolist(), np.diff(line.pitch).tolist(), strict=True)
         known = self._characters
         return "".join(known.setdefault(move, chr(0x10000 + len(known))) for move in moves)
 
+    @staticmethod
+    def _passages(text: str) -> list[str]:
+        n_moves = PASSAGE_NOTES - 1
+        return [text[start : start + n_moves] for start in range(len(text) - n_moves + 1)]
+
     def longest_run(self, score: Score) -> int:
         """Return the notes of the longest run that is in a song; 0 below a passage."""
-        text, longest = self.text_of(score), 0
-        for start in range(len(text)):
-            while start + longest < len(text) and text[start : start + longest + 1] in self.text:
-                longest += 1
+        text, longest = self._text_of(score), PASSAGE_NOTES - 2
+        for start, passage in enumerate(self._passages(text)):
+            for place in self._places.get(passage, ()):
+                while (
+                    start + longest < len(text)
+                    and text[start : start + longest + 1] == self.text[place : place + longest + 1]
+                ):
+                    longest += 1
         return longest + 1 if longest + 1 >= PASSAGE_NOTES else 0
 
     def shared_passages(self, score: Score) -> list[bool]:
         """Return for every passage of a piece whether it is in a song."""
-        text, n_moves = self.text_of(score), PASSAGE_NOTES - 1
-        starts = range(len(text) - n_moves + 1)
-        return [text[start : start + n_moves] in self._passages for start in starts]
+        return [passage in self._places for passage in self._passages(self._text_of(score))]
 
 
 def agreement(scores: Sequence[Score], songs: Sequence[Score], index: NoveltyIndex) -> Agreement:

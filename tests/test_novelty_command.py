@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
-from singcli.cli import main
+from singcli.cli import main, novelty
 from singcli.dataset import Entry, song_path, write_index, write_song
 from singcli.music.midi_writing import midi_from_score
 from singcli.music.score import ACCOMPANIMENT, LEAD, Score, regular_bars
 from singcli.novelty.index import FIGURES
 from singcli.novelty.index_file import read_index
+from singcli.novelty.report import SharedRun
 
 
 def score_of(seed: int, n_bars: int = 40) -> Score:
@@ -130,6 +132,13 @@ class TestCheck:
             "known.mid, lead: 160 notes, bars 1-40, as in two/song11 bars 1-40",
             "known.mid, all: 240 notes, bars 1-40, as in two/song11 bars 1-40",
         ]
+
+    def test_a_run_in_one_bar_that_several_songs_have(self):
+        run = SharedRun(6, 4, 5, "one/song2", 0, 2, songs=3)
+        assert novelty._place(run) == "6 notes, bar 5, as in one/song2 bars 1-2, and in 2 others"
+        two = dataclasses.replace(run, songs=2)
+        assert novelty._place(two).endswith("bars 1-2, and in another song")
+        assert novelty._place(None) == "no run"
 
     def test_bars_have_the_numbers_that_they_have_in_the_file(self, here, capsys):
         score = score_of(12)

@@ -210,7 +210,7 @@ def _cells(figures: Mapping[str, float], beyond: Sequence[str] = ()) -> list[str
 def _run_length(notes: float) -> str:
     from singcli.novelty.hashing import PASSAGE_NOTES
 
-    return f"{notes:.4g}" if notes >= PASSAGE_NOTES else f"<{PASSAGE_NOTES}"
+    return f"{notes:.1f}".removesuffix(".0") if notes >= PASSAGE_NOTES else f"<{PASSAGE_NOTES}"
 
 
 def _nearest_name(report: NoveltyReport) -> str:
@@ -218,14 +218,19 @@ def _nearest_name(report: NoveltyReport) -> str:
 
 
 def _place(run: SharedRun | None) -> str:
-    from singcli.cli.tables import bar_numbers
-
     if run is None:
         return "no run"
-    here = bar_numbers(run.start_bar, run.end_bar - run.start_bar)
-    there = bar_numbers(run.song_start_bar, run.song_end_bar - run.song_start_bar)
+    here = _bars(run.start_bar, run.end_bar)
+    there = _bars(run.song_start_bar, run.song_end_bar)
     others = {1: "", 2: ", and in another song"}.get(run.songs, f", and in {run.songs - 1} others")
-    return f"{run.notes} notes, bars {here}, as in {run.song} bars {there}{others}"
+    return f"{run.notes} notes, {here}, as in {run.song} {there}{others}"
+
+
+def _bars(start_bar: int, end_bar: int) -> str:
+    from singcli.cli.tables import bar_numbers
+
+    numbers = bar_numbers(start_bar, end_bar - start_bar)
+    return f"bars {numbers}" if "-" in numbers else f"bar {numbers}"
 
 
 def _json(name: str, report: NoveltyReport, yardstick: Yardstick) -> dict[str, Any]:
