@@ -63,15 +63,12 @@ def harmony_features(score: Score) -> Named:
 def struck_chords(score: Score) -> list[Chord]:
     """Return what the accompaniment strikes, step by step."""
     mine = score.voice == ACCOMPANIMENT
-    step = score.step[mine]
-    starts = np.flatnonzero(np.diff(step, prepend=-1))
-    pitches = np.split(score.pitch[mine].astype(np.int64), starts[1:])
-    lengths = np.split(score.duration[mine].astype(np.int64), starts[1:])
-    return [
-        Chord(int(step[start]), *chord)
-        for start, *chord in zip(starts, pitches, lengths, strict=False)
-        if len(step)
-    ]
+    step = score.step[mine].astype(np.int64)
+    onsets, first = np.unique(step, return_index=True)
+    pitches = np.split(score.pitch[mine].astype(np.int64), first[1:])
+    lengths = np.split(score.duration[mine].astype(np.int64), first[1:])
+    # without notes `split` leaves one empty part, for which there is no onset
+    return [Chord(*parts) for parts in zip(onsets.tolist(), pitches, lengths, strict=False)]
 
 
 def chord_shapes(chords: list[Chord]) -> Named:
