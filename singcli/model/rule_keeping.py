@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from singcli.model.contract import DURATIONS, N_TOKENS, NO_LEAD, START, STOP
-from singcli.model.rules import IS_ACCOMPANIMENT, IS_LEAD, NEVER, SongRules
+from singcli.model.rules import IS_LEAD, NEVER, SongRules
 from singcli.music.score import N_PITCHES, N_VOICES, STEPS_PER_BEAT
 
 Floats = npt.NDArray[np.float32]
@@ -29,6 +29,10 @@ TUNE_GAIN = 1.0  # logits a beat beyond that
 MOST_TUNE = 6.0
 OCTAVE = 12
 LEAP_ODDS = -2.5  # logits of a leap of the lead over an octave
+
+_PITCHES = np.arange(N_PITCHES)
+_LEAPS = np.zeros((N_PITCHES + 1, N_PITCHES), np.float32)  # last pitch (or `NO_LEAD`), lead token
+_LEAPS[:NO_LEAD] = LEAP_ODDS * (np.abs(_PITCHES[::-1] - _PITCHES[:, None]) > OCTAVE)
 
 
 class RuleKeeper:
@@ -77,16 +81,19 @@ class RuleKeeper:
         lead, lead_step : np.ndarray, shape=(R,)
             Last pitch of the lead (0 to 87, `NO_LEAD` for none) and its step.
         """
-        pull = np.clip(SOFT_GAIN * self._foreign_surplus, 0.0, MOST_SOFT).astype(np.float32)
-        bias = np.where(self._foreign, -pull[:, None], np.float32(0.0))
-        pitch = np.arange(N_PITCHES)[::-1]
-        leaps = (np.abs(pitch - lead[:, None]) > OCTAVE) & (lead != NO_LEAD)[:, None]
-        bias[:, :N_PITCHES] += np.where(leaps, np.float32(LEAP_ODDS), np.float32(0.0))
+        bias = np.zeros(self._foreign.shape, np.float32)
+        bias[:, :N_PITCHES] = _LEAPS[lead]
+        surplus = self._foreign_surplus
+        if (surplus > 0).any():
+            pull = np.clip(SOFT_GAIN * surplus, 0.0, MOST_SOFT).astype(np.float32)
+            bias -= self._foreign * pull[:, None]
         since = self._tune_since[:, step]
         silent_beats = (step - np.maximum(since, lead_step)) / STEPS_PER_BEAT
-        wake = np.clip(TUNE_GAIN * (silent_beats - TUNE_PATIENCE_BEATS), 0.0, MOST_TUNE)
-        bias[:, :N_PITCHES] += np.where(since != NEVER, wake, 0.0)[:, None]
-        return bias.astype(np.float32)
+        asleep = (since != NEVER) & (silent_beats > TUNE_PATIENCE_BEATS)
+        if asleep.any():
+            wake = np.clip(TUNE_GAIN * (silent_beats - TUNE_PATIENCE_BEATS), 0.0, MOST_TUNE)
+            bias[:, :N_PITCHES] += (wake * asleep).astype(np.float32)[:, None]
+        return bias
 
     def allow(self, probs: Floats, step: int, rows: Rows, last: Tokens, struck: Bools) -> Floats:
         """Leave the allowed tokens; rows no longer sum to 1.
@@ -106,28 +113,33 @@ class RuleKeeper:
             A row with nothing left stops.
         """
         allowed = self._allowed[rows]
-        by_voice = struck.reshape(-1, N_VOICES, N_PITCHES).sum(axis=2)
-        full = by_voice >= self._polyphony[rows]
-        if full.any():
-            allowed = allowed & ~(full[:, :1] & IS_LEAD) & ~(full[:, 1:] & IS_ACCOMPANIMENT)
-        final = self._final_step[rows] == step
-        if final.any():
-            allowed = np.where(final[:, None], self._of_final_chord(rows, last, by_voice), allowed)
+        is_final = self._final_step[rows] == step
+        if is_final.any():
+            final = self._of_final_chord(rows, last, struck)
+            allowed = np.where(is_final[:, None], final, allowed)
+        if (last != START).any():
+            allowed = allowed & ~self._full(rows, struck)
         kept = np.where(allowed, probs, np.float32(0.0))
         lost = kept.sum(axis=1) <= 0
         if lost.any():
             kept[lost] = self._last_resort(allowed[lost])
         return kept
 
-    def _of_final_chord(self, rows: Rows, last: Tokens, by_voice: Tokens) -> Bools:
+    def _full(self, rows: Rows, struck: Bools) -> Bools:
+        """Return the tokens of voices that have struck as many notes as they may."""
+        by_voice = struck.reshape(-1, N_VOICES, N_PITCHES).sum(axis=2)
+        full = by_voice >= self._polyphony[rows]
+        tokens: Bools = np.zeros((len(rows), N_TOKENS), np.bool_)
+        tokens[:, :STOP] = np.repeat(full, N_PITCHES, axis=1)
+        return tokens
+
+    def _of_final_chord(self, rows: Rows, last: Tokens, struck: Bools) -> Bools:
         """Return the tokens of a final chord: a note of the lead first, the tonic in the bass."""
         allowed = self._final[rows].copy()
         allowed[:, STOP] = True
-        full = by_voice >= self._polyphony[rows]
-        allowed &= ~(full[:, :1] & IS_LEAD) & ~(full[:, 1:] & IS_ACCOMPANIMENT)
         wants_lead = self._final_lead[rows] & (last == START) & allowed[:, :N_PITCHES].any(axis=1)
         allowed[wants_lead] &= IS_LEAD
-        wants_bass = (by_voice[:, 1] == 0) & ~wants_lead
+        wants_bass = ~struck[:, N_PITCHES:].any(axis=1) & ~wants_lead
         allowed[wants_bass] &= (self._final_bass[rows] | IS_LEAD)[wants_bass]
         after = np.where(last == START, NEVER, last)
         in_order: Bools = allowed & (np.arange(N_TOKENS) > after[:, None])
