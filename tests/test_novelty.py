@@ -154,7 +154,8 @@ class TestMatching:
         stored = np.concatenate([part for song in songs for part in (song, gap)])
         gaps = np.cumsum([len(song) + 1 for song in songs]) - 1
         best = max(longest_common_run(query.tolist(), song.tolist()) for song in songs)
-        match = longest_match(single_windows(query, stored, gaps), at_least=1)
+        single = single_windows(query, stored, gaps)
+        match = longest_match(single, 1)
         assert match.length == best
         run = query[match.query_place : match.query_place + best]
         starts = [
@@ -163,7 +164,10 @@ class TestMatching:
             if (stored[p : p + best] == run).all() and not ((gaps >= p) & (gaps < p + best)).any()
         ]
         assert match.places.tolist() == starts
-        assert longest_match(single_windows(query, stored, gaps), at_least=best + 1) is None
+        for least in (2, 3, best):
+            found = longest_match(windows_of_length(single, least), least)
+            assert (found.length, found.query_place) == (best, match.query_place)
+        assert longest_match(windows_of_length(single, best + 1), best + 1) is None
 
     @pytest.mark.parametrize("length", range(1, 20))
     def test_windows_of_any_length(self, length):
@@ -184,14 +188,14 @@ class TestMatching:
     def test_what_occurs_everywhere_is_one_long_run(self):
         query, stored = np.zeros(3000, np.uint16), np.zeros(50_000, np.uint16)
         gaps = np.array([999, 49_999])
-        match = longest_match(single_windows(query, stored, gaps), at_least=1)
+        match = longest_match(single_windows(query, stored, gaps), 1)
         assert match.length == 3000
         assert match.query_place == 0
         assert len(match.places) == 49_999 - 1000 - 3000 + 1
 
     def test_nothing_in_nothing(self):
         empty = np.zeros(0, np.uint16)
-        assert longest_match(single_windows(empty, empty, empty.astype(int)), at_least=1) is None
+        assert longest_match(single_windows(empty, empty, empty.astype(int)), 1) is None
 
 
 class TestReport:

@@ -120,37 +120,36 @@ def windows_of_length(windows: Windows, length: int) -> Windows:
     return joined_windows(windows, length - half) if length > half else windows
 
 
-def longest_match(windows: Windows, *, at_least: int) -> Match | None:
+def longest_match(windows: Windows, length: int) -> Match | None:
     """Return the longest run that query and stored sequence share.
 
     Parameters
     ----------
     windows : Windows
-        Of length 1.
-    at_least : int >= 1
-        Shorter runs do not count.
+        Of `length` entries; shorter runs do not count.
+    length : int >= 1
 
     Returns
     -------
     Match, or None
         Of several longest ones the first of the query.
     """
-    if len(windows_of_length(windows, at_least).places) == 0:
+    if len(windows.places) == 0:
         return None
-    length, doubled = 1, windows
+    doubled = joined_windows(windows, length)
     while len(doubled.places):
-        windows, doubled = doubled, joined_windows(doubled, length)
-        length *= 2
-    low, high = length // 2, length  # found, not found
-    base = low
+        windows, length = doubled, 2 * length
+        doubled = joined_windows(windows, length)
+    low, high = 0, length  # how many more entries are found, and are not
     while high - low > 1:
         middle = (low + high) // 2
-        if len(joined_windows(windows, middle - base).places):
+        if len(joined_windows(windows, middle).places):
             low = middle
         else:
             high = middle
-    best = joined_windows(windows, low - base)
+    best = joined_windows(windows, low)
     first = np.full(int(best.query_names.max()) + 1, len(best.query_names))
     np.minimum.at(first, best.query_names, np.arange(len(best.query_names)))
-    name = min(np.unique(best.names), key=lambda n: int(first[n]))
-    return Match(low, int(first[name]), best.places[best.names == name])
+    found = np.unique(best.names)
+    name = found[np.argmin(first[found])]
+    return Match(length + low, int(first[name]), best.places[best.names == name])

@@ -135,7 +135,7 @@ def measure_novelty(score: Score, index: NoveltyIndex) -> NoveltyReport:
         windows = single_windows(line.gram_hashes(), stored.grams, stored.gaps)
         passages = windows_of_length(windows, PASSAGE_GRAMS)
         parts[part] = PartReport(
-            run=_longest_run(line, windows, stored, index.songs),
+            run=_longest_run(line, passages, stored, index.songs),
             passages=_shared(passages.query_names, passages.names),
             bars=_shared_bars(line, stored),
         )
@@ -145,10 +145,10 @@ def measure_novelty(score: Score, index: NoveltyIndex) -> NoveltyReport:
 
 
 def _longest_run(
-    line: Line, windows: Windows, stored: StoredLine, songs: Sequence[str]
+    line: Line, passages: Windows, stored: StoredLine, songs: Sequence[str]
 ) -> SharedRun | None:
-    """Return the longest shared run of a line, from its windows of one gram."""
-    match = longest_match(windows, at_least=PASSAGE_GRAMS)
+    """Return the longest shared run of a line."""
+    match = longest_match(passages, PASSAGE_GRAMS)
     if match is None:
         return None
     n_notes = match.length + GRAM_NOTES - 1
