@@ -333,6 +333,7 @@ def test_sampling_options_are_recorded_and_made_again(work):
         "accompaniment": 0.97,
         "count": 0.97,
         "duration": 0.5,
+        "velocity": 0.97,
     }
     assert recorded["top_p"]["accompaniment"] == 0.9
     assert (recorded["scale_lock"], recorded["ending"]) == ("hard", False)

@@ -1,0 +1,61 @@
+"""Likelihood of durations in the 16 classes of the first model, from a network with finer ones.
+
+A network of 24 classes has more to say, so its nats are not those of one with 16. The chance that
+it gives a coarse class is the sum over the fine ones in it, which needs no other training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from singcli.model.contract import DURATIONS, STOP
+from singcli.training.batches import Chunk, batch_from_draws
+from singcli.training.examples import Draw, ExampleSettings, TrainingSong
+from singcli.training.loss import State
+from singcli.training.networks import PointerNetwork
+
+COARSE = np.array([1, 2, 3, 4, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 48, 64])  # steps
+COARSE_OF_FINE = torch.from_numpy(np.abs(COARSE - DURATIONS[:, None]).argmin(axis=1))
+BATCH_SONGS, CHUNK_STEPS = 16, 512
+
+
+@torch.no_grad()
+def coarse_duration_nats(
+    network: PointerNetwork, songs: Sequence[TrainingSong], settings: ExampleSettings
+) -> float:
+    """Return the nats a step of the durations in coarse classes, under the matrix of the music."""
+    network.eval()
+    order = sorted(range(len(songs)), key=lambda index: songs[index].score.n_beats)
+    nats, n_steps = 0.0, 0
+    for start in range(0, len(order), BATCH_SONGS):
+        draws = [Draw(song=index, kind="music") for index in order[start : start + BATCH_SONGS]]
+        state: State | None = None
+        batch = batch_from_draws(songs, draws, settings)
+        for chunk in batch.chunks(CHUNK_STEPS, torch.device("cpu")):
+            part, state = _chunk_nats(network, chunk, state)
+            nats += part
+            n_steps += chunk.n_steps
+    return nats / n_steps
+
+
+def _chunk_nats(network: PointerNetwork, chunk: Chunk, state: State | None) -> tuple[float, State]:
+    features, _, state = network.step(chunk.inputs, state)
+    where = chunk.decisions
+    notes = torch.nonzero(where.token != STOP).squeeze(-1)
+    at = where.row[notes], where.step[notes]
+    fine = functional.log_softmax(
+        network.note.duration_logits(
+            features[at],
+            where.token[notes],
+            where.draft_duration[notes],
+            where.chord_duration[notes],
+        ),
+        -1,
+    )
+    coarse = torch.zeros(len(notes), len(COARSE)).index_add_(1, COARSE_OF_FINE, fine.exp())
+    wanted = COARSE_OF_FINE[where.duration[notes]].unsqueeze(-1)
+    return float(-coarse.gather(1, wanted).log().sum()), state
