@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
-from torch.nn import functional
+import torch  # noqa: TID253
+from torch.nn import functional  # noqa: TID253
 
 from singcli.model.contract import DURATIONS, STOP
 from singcli.training.batches import Chunk, batch_from_draws

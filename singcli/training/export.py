@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -33,6 +33,9 @@ from singcli.training.config import TrainConfig
 from singcli.training.graph import OPSET, NotePart, model_from_network
 from singcli.training.loop import BEST
 from singcli.training.networks import PointerNetwork, StepInputs
+from singcli.training.quantisation import quantise_model
+
+Weights = Literal["float32", "int8"]
 
 PARITY_STEPS = 48
 PARITY_SONGS = 3
@@ -42,7 +45,7 @@ SPEED_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class ExportReport:
-    """What was written and how it was checked."""
+    """What was written and how it was checked; `parity` is the largest difference from torch."""
 
     path: Path
     opset: int
@@ -53,7 +56,12 @@ class ExportReport:
 
 
 def export_onnx(
-    run: Path, out: Path, *, licence: str | None = None, overwrite: bool = False
+    run: Path,
+    out: Path,
+    *,
+    weights: Weights = "float32",
+    licence: str | None = None,
+    overwrite: bool = False,
 ) -> ExportReport:
     """Export the best checkpoint of a run and check it against torch.
 
@@ -63,6 +71,8 @@ def export_onnx(
         A folder written by `train`, or a checkpoint file.
     out : Path
         The `.onnx` to write; the weights (`.safetensors`) are written beside it.
+    weights : {"float32", "int8"}
+        How the file stores them; the arithmetic is float32.
     licence : str, optional
         Of the weights; by default the licence texts of the training data.
 
@@ -74,12 +84,12 @@ def export_onnx(
         If the graph disagrees with torch by more than `PARITY_TOLERANCE`; nothing is written.
     """
     source = run if run.is_file() else run / BEST
-    weights = out.with_suffix(".safetensors")
+    beside = out.with_suffix(".safetensors")
     if out.suffix != ".onnx":
         raise InputError(f"--out {out}: must end in .onnx")
     if not out.parent.is_dir():
         raise InputError(f"{out.parent}: no such folder", "make it, or choose another --out")
-    for path in (out, weights):
+    for path in (out, beside):
         validate_new_file(path, overwrite=overwrite)
     checkpoint = Checkpoint.read(source)
     config = TrainConfig.model_validate(checkpoint.run["config"])
@@ -88,17 +98,21 @@ def export_onnx(
     network.eval()
     card = _card(checkpoint, config, licence)
     model = model_from_network(network, card)
-    content = model.SerializeToString()
-    runtime = Runtime.from_bytes(content, source=str(out))
+    runtime = Runtime.from_bytes(model.SerializeToString(), source=str(out))
     parity = parity_error(network, runtime)
     if parity > PARITY_TOLERANCE:
         raise SingError(
             f"{out}: graph and torch differ by {parity:.2g}, allowed {PARITY_TOLERANCE:g}",
             "report this with the versions of torch, onnx and onnxruntime",
         )
+    if weights == "int8":
+        quantise_model(model)
+        runtime = Runtime.from_bytes(model.SerializeToString(), source=str(out))
+        parity = parity_error(network, runtime)
+    content = model.SerializeToString(deterministic=True)
     with replacing(out) as temporary:
         temporary.write_bytes(content)
-    with replacing(weights) as temporary:
+    with replacing(beside) as temporary:
         temporary.write_bytes(source.read_bytes())
     return ExportReport(
         path=out,
