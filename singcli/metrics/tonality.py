@@ -102,7 +102,8 @@ def key_clarity(score: Score) -> float | None:
     Source: Krumhansl (1990), chapter 4, with the profiles of Krumhansl and Kessler (1982);
     `mirkeyclarity` of Lartillot et al. is the same figure of a sound recording.
     """
-    weights = np.bincount(score.pitch.astype(np.intp) % 12, weights=score.duration, minlength=12)
+    pitch_class = score.pitch.astype(np.intp) % 12
+    weights = np.bincount(pitch_class, score.duration, minlength=12).astype(np.float64)
     return None if np.ptp(weights) == 0 else float(_profile_correlations(weights).max())
 
 

@@ -326,7 +326,8 @@ def _decisions(
     order = np.lexsort((np.r_[index, count], np.r_[step, every]))
 
     def with_stops(column: npt.NDArray[np.int64], stop: int) -> npt.NDArray[np.int64]:
-        return np.r_[column[inside][kept], np.full(len(every), stop)][order]
+        both: npt.NDArray[np.int64] = np.r_[column[inside][kept], np.full(len(every), stop)]
+        return both[order]
 
     token = with_stops(tokens.token, STOP)
     duration = with_stops(tokens.duration, NO_DURATION)
