@@ -30,7 +30,15 @@ from singcli.structure.ssm_file import SUFFIX as SSM_SUFFIX
 from singcli.structure.ssm_file import Structure, read_ssm
 from singcli.structure.texture import Texture
 
-DEFAULT_TEMPERATURE = 0.97  # at 1 too many notes leave the key (docs/results.md)
+NOTE_TEMPERATURE = 0.97  # at 1 too many notes leave the key (docs/results.md)
+COUNT_TEMPERATURE = 1.1  # below it the music is thinner than real music (docs/quality.md)
+DEFAULT_TEMPERATURE = PerDecision(
+    lead=NOTE_TEMPERATURE,
+    accompaniment=NOTE_TEMPERATURE,
+    count=COUNT_TEMPERATURE,
+    duration=NOTE_TEMPERATURE,
+    velocity=NOTE_TEMPERATURE,
+)
 FORM_STRICTNESS, TEMPLATE_STRICTNESS = 0.85, 0.5
 FORM_CANDIDATES, TEMPLATE_CANDIDATES = 1, 3  # what pays for either (docs/results.md)
 DEFAULT_SCALE_LOCK: ScaleLock = "soft"

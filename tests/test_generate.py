@@ -331,7 +331,7 @@ def test_sampling_options_are_recorded_and_made_again(work):
     assert recorded["temperature"] == {
         "lead": 0.8,
         "accompaniment": 0.97,
-        "count": 0.97,
+        "count": 1.1,
         "duration": 0.5,
         "velocity": 0.97,
     }

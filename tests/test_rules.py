@@ -12,7 +12,13 @@ from singcli.metrics.defects import ending
 from singcli.model.contract import DURATIONS, N_NOTE_TOKENS, N_TOKENS, START, STOP
 from singcli.model.limits import Limits, PitchRange, Polyphony
 from singcli.model.plan import Given, Plan, SamplingOptions
-from singcli.model.rule_keeping import LEAP_ODDS, TUNE_PATIENCE_BEATS, RuleKeeper
+from singcli.model.rule_keeping import (
+    LEAP_ODDS,
+    REGISTER_WIDTH,
+    RESTRIKE_ODDS,
+    TUNE_PATIENCE_BEATS,
+    RuleKeeper,
+)
 from singcli.model.rules import NEVER, SongRules, final_bar
 from singcli.model.runtime import Runtime
 from singcli.model.sampling import sample_scores
@@ -27,6 +33,7 @@ from singcli.wish import Wish
 TINY = Path(__file__).parent / "data" / "tiny.onnx"
 FORM = form_from_string("A2 B2 A2")
 PLAN = Plan(ssm=ssm_from_form(FORM), bar_beats=FORM.bar_beats, kind="form")
+FREE = np.zeros((2, N_NOTE_TOKENS), np.bool_)  # two rows in which nothing sounds
 NARROW = Limits(PitchRange(60, 72), PitchRange(36, 59), Polyphony(1, 3))
 
 
@@ -146,27 +153,51 @@ class TestRuleKeeper:
         sharp = N_PITCHES + 40  # pitch 61
         onsets[0, :, sharp] = True
         onsets[1, :, sharp - 1] = True
-        assert not keeper.bias(0, none, none * 0).any()
+        assert not keeper.bias(0, none, none * 0, FREE).any()
         keeper.count(onsets)
-        bias = keeper.bias(0, none, none * 0)
+        bias = keeper.bias(0, none, none * 0, FREE)
         assert bias[0, sharp] < -1
         assert not bias[0, sharp - 1]
         assert not bias[1].any()
         keeper.spread(np.array([1, 1]))
-        assert not keeper.bias(0, none, none * 0).any()
+        assert not keeper.bias(0, none, none * 0, FREE).any()
 
     def test_a_lock_that_is_off_costs_nothing(self):
         keeper = self.keeper()
-        keeper.count(np.ones((2, 4, N_NOTE_TOKENS), np.bool_))
-        assert not keeper.bias(0, np.full(2, N_PITCHES), np.zeros(2, np.int64)).any()
+        onsets = np.ones((2, 4, N_NOTE_TOKENS), np.bool_)
+        onsets[..., :N_PITCHES] = False  # the lead's register is another matter
+        keeper.count(onsets)
+        assert not keeper.bias(0, np.full(2, N_PITCHES), np.zeros(2, np.int64), FREE).any()
 
     def test_leaps_of_the_lead_over_an_octave_lose_odds(self):
         keeper = self.keeper()
-        bias = keeper.bias(8, np.array([40, 40]), np.array([7, 7]))
+        bias = keeper.bias(8, np.array([40, 40]), np.array([7, 7]), FREE)
         pitches = np.arange(N_PITCHES)[::-1]
         assert set(pitches[bias[0, :N_PITCHES] == 0]) == set(range(28, 53))
         assert (bias[0, :N_PITCHES][np.abs(pitches - 40) > 12] == np.float32(LEAP_ODDS)).all()
         assert not bias[:, N_PITCHES:].any()
+
+    def test_notes_that_sound_lose_odds(self):
+        held = FREE.copy()
+        held[0, 100] = True
+        bias = self.keeper().bias(0, np.full(2, N_PITCHES), np.zeros(2, np.int64), held)
+        assert bias[0, 100] == np.float32(RESTRIKE_ODDS)
+        assert np.count_nonzero(bias) == 1
+
+    def test_the_lead_is_drawn_to_the_register_it_has_kept(self):
+        keeper = self.keeper()
+        onsets = np.zeros((2, 4, N_NOTE_TOKENS), np.bool_)
+        onsets[0, :, N_PITCHES - 1 - 40] = True  # pitch 40 of 88, four times
+        keeper.count(onsets)
+        none = np.full(2, N_PITCHES)
+        bias = keeper.bias(4, none, none * 0, FREE)
+        assert bias[0, :N_PITCHES].argmax() == N_PITCHES - 1 - 40
+        assert bias[0, N_PITCHES - 1 - 47] == pytest.approx(-0.5 * (7 / REGISTER_WIDTH) ** 2)
+        assert not bias[1].any()
+        onsets[0] = np.roll(onsets[0], -12, axis=-1)  # an octave up
+        keeper.count(onsets)
+        moved = keeper.bias(8, none, none * 0, FREE)[0, :N_PITCHES]
+        assert moved.argmax() == N_PITCHES - 1 - 42  # four notes of 24: a sixth of the way
 
     def test_a_tune_that_has_been_silent_too_long_is_drawn_to_play(self):
         plan = Wish(form_from_string("A4 B4")).plan(Runtime.open(TINY).card)
@@ -174,11 +205,11 @@ class TestRuleKeeper:
         first = 4 * 16  # behind the lead-in, which has no tune
         patience = first + TUNE_PATIENCE_BEATS * 4
         none, never = np.full(2, N_PITCHES), np.full(2, -(10**6))
-        assert not keeper.bias(patience, none, never).any()
-        assert (keeper.bias(patience + 8, none, never)[:, :N_PITCHES] == 2.0).all()
+        assert not keeper.bias(patience, none, never, FREE).any()
+        assert (keeper.bias(patience + 8, none, never, FREE)[:, :N_PITCHES] == 2.0).all()
         recently = np.array([patience + 7, -(10**6)])
-        assert not keeper.bias(patience + 8, none, recently)[0].any()
-        assert not keeper.bias(first - 1, none, never).any()
+        assert not keeper.bias(patience + 8, none, recently, FREE)[0].any()
+        assert not keeper.bias(first - 1, none, never, FREE).any()
 
     def test_a_voice_that_is_full_strikes_no_more(self):
         keeper = self.keeper(dataclasses.replace(PLAN, limits=NARROW))

@@ -101,14 +101,14 @@ def generate(
         str | None, typer.Option(help='Such as "D minor" [default: the form\'s].')
     ] = None,
     temperature: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="NUMBER|KIND=NUMBER,...",
             help="Lower for the likelier notes, higher for the bolder ones. Kinds of decision: "
-            "lead and accompaniment (which pitch), count (how many notes), duration; such as "
-            "lead=0.9,duration=0.8.",
+            "lead and accompaniment (which pitch), count (how many notes), duration, velocity, such as "
+            "lead=0.9,duration=0.8 [default: count=1.1 and 0.97 for the others].",
         ),
-    ] = "0.97",
+    ] = None,
     top_p: Annotated[
         str,
         typer.Option(

@@ -137,7 +137,7 @@ def asked_from_options(
 
 def sampling_fields(
     *,
-    temperature: str,
+    temperature: str | None,
     top_p: str,
     scale_lock: str,
     lead_range: str | None,
@@ -167,6 +167,9 @@ def sampling_fields(
         ("temperature", "--temperature", temperature, DEFAULT_TEMPERATURE),
         ("top_p", "--top-p", top_p, 1.0),
     ):
+        if text is None:
+            fields[name] = default
+            continue
         numbers = PerDecision.parse(text, option=option, default=PerDecision.of(default))
         fields[name] = numbers.lead if len(set(numbers.values)) == 1 else numbers
     for name, option, range_text in (

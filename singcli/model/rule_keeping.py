@@ -29,10 +29,14 @@ TUNE_GAIN = 1.0  # logits a beat beyond that
 MOST_TUNE = 6.0
 OCTAVE = 12
 LEAP_ODDS = -2.5  # logits of a leap of the lead over an octave
+REGISTER_WIDTH = 7.0  # semitones: standard deviation of the pull towards the tune's register
+REGISTER_NOTES = 24  # over which the register of the tune follows its notes
+RESTRIKE_ODDS = -1.0  # logits of a note that has sounded up to now
 
 _PITCHES = np.arange(N_PITCHES)
+_LEAD_PITCHES = _PITCHES[::-1]  # of its tokens
 _LEAPS = np.zeros((N_PITCHES + 1, N_PITCHES), np.float32)  # last pitch (or `NO_LEAD`), lead token
-_LEAPS[:NO_LEAD] = LEAP_ODDS * (np.abs(_PITCHES[::-1] - _PITCHES[:, None]) > OCTAVE)
+_LEAPS[:NO_LEAD] = LEAP_ODDS * (np.abs(_LEAD_PITCHES - _PITCHES[:, None]) > OCTAVE)
 
 
 class RuleKeeper:
@@ -59,6 +63,7 @@ class RuleKeeper:
         self._final_step = by_row("final_step").astype(np.int64)
         self._final_stop = by_row("final_stop").astype(np.int64)
         self._foreign_surplus = np.zeros(len(song_of_row))
+        self._register = np.full(len(song_of_row), np.nan)
 
     def is_final(self, step: int) -> Bools:
         """Return whether the step is the one of each row's final chord, shape=(R,)."""
@@ -70,23 +75,29 @@ class RuleKeeper:
         over: Bools = (self._final_step != NEVER) & (step > self._final_step)
         return over
 
-    def bias(self, step: int, lead: Tokens, lead_step: Tokens) -> Floats:
+    def bias(self, step: int, lead: Tokens, lead_step: Tokens, sounded: Bools) -> Floats:
         """Return what is added to the logits of the rows' own notes, shape=(R, 176).
 
         Notes outside the scale lose odds while there are too many of them, the lead gains odds
-        where it has kept silent too long, and leaps of it over an octave lose odds.
+        where it has kept silent too long; leaps of it over an octave lose odds, and so do notes far
+        from the register that it has kept so far, and notes that sound already.
 
         Parameters
         ----------
         lead, lead_step : np.ndarray, shape=(R,)
             Last pitch of the lead (0 to 87, `NO_LEAD` for none) and its step.
+        sounded : np.ndarray, shape=(R, 176), bool
+            Notes that sounded in the step before.
         """
-        bias = np.zeros(self._foreign.shape, np.float32)
-        bias[:, :N_PITCHES] = _LEAPS[lead]
+        bias = sounded * np.float32(RESTRIKE_ODDS)
+        bias[:, :N_PITCHES] += _LEAPS[lead]
         surplus = self._foreign_surplus
         if (surplus > 0).any():
             pull = np.clip(SOFT_GAIN * surplus, 0.0, MOST_SOFT).astype(np.float32)
             bias -= self._foreign * pull[:, None]
+        if not np.isnan(self._register).all():
+            distance = np.nan_to_num(_LEAD_PITCHES - self._register[:, None])
+            bias[:, :N_PITCHES] -= 0.5 * (distance / REGISTER_WIDTH) ** 2
         since = self._tune_since[:, step]
         silent_beats = (step - np.maximum(since, lead_step)) / STEPS_PER_BEAT
         asleep = (since != NEVER) & (silent_beats > TUNE_PATIENCE_BEATS)
@@ -188,7 +199,7 @@ class RuleKeeper:
             remaining[row, tokens.start + order[:surplus]] = 0
 
     def count(self, onsets: Bools) -> None:
-        """Count the notes of a finished beat that are outside the scale.
+        """Count the notes of a finished beat that are outside the scale; follow the register.
 
         Parameters
         ----------
@@ -197,7 +208,14 @@ class RuleKeeper:
         struck = onsets.sum(axis=1)
         self._foreign_surplus += (struck * self._foreign).sum(axis=1)
         self._foreign_surplus -= SOFT_SHARE * struck.sum(axis=1)
+        lead = struck[:, :N_PITCHES]
+        n_notes = lead.sum(axis=1)
+        mean = (lead @ _LEAD_PITCHES) / np.maximum(n_notes, 1)
+        before = np.where(np.isnan(self._register), mean, self._register)
+        followed = before + np.minimum(n_notes / REGISTER_NOTES, 1.0) * (mean - before)
+        self._register = np.where(n_notes > 0, followed, self._register)
 
     def spread(self, row: npt.NDArray[np.int64]) -> None:
         """Let every row go on from the row that `row` says."""
         self._foreign_surplus = self._foreign_surplus[row]
+        self._register = self._register[row]

@@ -141,6 +141,7 @@ class _Sampler:
         self.cell = np.zeros_like(self.hidden)
         self.previous = np.zeros((n_rows, N_NOTE_TOKENS), np.float32)
         self.remaining = np.zeros((n_rows, N_NOTE_TOKENS), np.int32)
+        self.sounded = np.zeros((n_rows, N_NOTE_TOKENS), np.bool_)
         self.lead = np.full(n_rows, NO_LEAD, np.int64)
         self.lead_step = np.full(n_rows, -(10**6), np.int64)
         self.bass = np.full(n_rows, NO_BASS, np.int64)
@@ -225,7 +226,7 @@ class _Sampler:
         """Draw notes for every row that may sound until it stops."""
         draft_onsets = now.view.planes[:, now.place, :N_NOTE_TOKENS]
         alive = self.rows[(now.sound != SILENT) & ~self.rules.is_over(now.step)]
-        bias = self.rules.bias(now.step, self.lead, self.lead_step)
+        bias = self.rules.bias(now.step, self.lead, self.lead_step, self.sounded)
         if self.m > 1:
             bias += now.view.attraction[:, now.place]
         chosen = np.zeros((len(alive), self.runtime.card.sizes.hidden), np.float32)
@@ -258,7 +259,8 @@ class _Sampler:
             notes = self._latest(now, alive, before, last)
             self.planes[alive, now.place, last] = 1.0
         self.rules.release(self.remaining, self.planes[:, now.place, :N_NOTE_TOKENS] > 0)
-        self.planes[:, now.place, N_NOTE_TOKENS:] = self.remaining > 0
+        self.sounded = self.remaining > 0
+        self.planes[:, now.place, N_NOTE_TOKENS:] = self.sounded
         self._follow_lines(now.step, now.place)
         self.previous = self.planes[:, now.place, :N_NOTE_TOKENS].copy()
 
@@ -388,6 +390,6 @@ class _Sampler:
         carried = ("hidden", "cell", "previous", "remaining", "lead", "lead_step", "bass")
         for name in carried:
             setattr(self, name, getattr(self, name)[source])
-        self.voice_velocity = self.voice_velocity[source]
+        self.voice_velocity, self.sounded = self.voice_velocity[source], self.sounded[source]
         self.control.spread(source)
         self.rules.spread(source)
