@@ -105,8 +105,8 @@ def generate(
         typer.Option(
             metavar="NUMBER|KIND=NUMBER,...",
             help="Lower for the likelier notes, higher for the bolder ones. Kinds of decision: "
-            "lead and accompaniment (which pitch), count (how many notes), duration, velocity, such as "
-            "lead=0.9,duration=0.8 [default: count=1.1 and 0.97 for the others].",
+            "lead and accompaniment (which pitch), count (how many notes), duration, velocity; as "
+            "in lead=0.9,duration=0.8 [default: count=1.1 and 0.97 for the others].",
         ),
     ] = None,
     top_p: Annotated[

@@ -28,7 +28,7 @@ from singcli.model.contract import (
 )
 from singcli.model.runtime import Runtime
 from singcli.structure.texture import Texture
-from singcli.training.checkpoint import Checkpoint
+from singcli.training.checkpoint import Checkpoint, write_checkpoint
 from singcli.training.config import TrainConfig
 from singcli.training.graph import OPSET, NotePart, model_from_network
 from singcli.training.loop import BEST
@@ -74,7 +74,7 @@ def export_onnx(
     weights : {"float32", "int8"}
         How the file stores them; the arithmetic is float32.
     licence : str, optional
-        Of the weights; by default the licence texts of the training data.
+        Of the weights, for both files; by default the licence texts of the training data.
 
     Raises
     ------
@@ -112,8 +112,10 @@ def export_onnx(
     content = model.SerializeToString(deterministic=True)
     with replacing(out) as temporary:
         temporary.write_bytes(content)
-    with replacing(beside) as temporary:
-        temporary.write_bytes(source.read_bytes())
+    facts = checkpoint.run
+    if licence:
+        facts = facts | {"data": facts["data"] | {"licences": {"stated": licence}}}
+    write_checkpoint(beside, network, checkpoint.progress, facts)
     return ExportReport(
         path=out,
         opset=OPSET,
