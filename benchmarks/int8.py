@@ -86,7 +86,7 @@ def main() -> None:
     songs = [TrainingSong.from_song(s) for s in Dataset.open(arguments.data).songs("validation")]
     networks = dict(zip(KINDS, (network, rounded(network)), strict=True))
     rows: list[Row] = []
-    found = {}
+    found: dict[str, object] = {}
     with tempfile.TemporaryDirectory() as folder:
         paths = {kind: Path(folder) / f"{kind}.onnx" for kind in KINDS}
         for kind in KINDS:
