@@ -65,7 +65,9 @@ def steps_per_second(runtime: Runtime, batch: int) -> float:
 def main() -> None:
     """Read the arguments, measure, print."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="Example: python benchmarks/int8.py --data data/pop909",
     )
     parser.add_argument("--data", type=Path, required=True, help="a folder written by prepare")
     parser.add_argument("--checkpoint", type=Path, help=".safetensors (the one that comes along)")

@@ -428,9 +428,14 @@ def test_the_index_names_every_page():
             assert f"]({path.name})" in index
 
 
-def test_the_model_card_carries_both_notices_in_full():
-    card = page("checkpoints/README.md")
+def test_the_notices_are_carried_in_full_by_every_model():
+    notices = page("checkpoints/NOTICES.txt")
     for holder in ("2020 Music X Lab", "2020 Shuqi Dai"):
-        notice = re.search(rf"MIT License\n\nCopyright \(c\) {holder}\n(.*?)```", card, re.S)[1]
+        notice = re.search(
+            rf"MIT License\n\nCopyright \(c\) {holder}\n(.*?)SOFTWARE\.", notices, re.S
+        )[1]
         assert "The above copyright notice and this permission notice shall be included" in notice
-        assert notice.strip().endswith("SOFTWARE.")
+    assert notices.count("The Fryderyk Chopin Institute") == 2
+    assert "CC BY 4.0" in notices
+    for path in (ROOT / "checkpoints").glob("*.onnx"):
+        assert Runtime.open(path).card.licence.strip() == notices.strip()

@@ -173,9 +173,9 @@ class TestExcerpts:
 
     def test_durations_of_the_model(self, load):
         take = load("_judge_excerpts")
-        score = score_of([(0, LEAD, 60, 5), (8, LEAD, 62, 7), (16, LEAD, 64, 8)])
+        score = score_of([(0, LEAD, 60, 17), (32, LEAD, 62, 30), (64, LEAD, 64, 8)])
         changed = take.with_model_durations(take.Excerpt("x", score, 0.0)).score
-        assert changed.duration.tolist() == [4, 6, 8]
+        assert changed.duration.tolist() == [16, 28, 8]
         assert changed.pitch.tolist() == score.pitch.tolist()
 
     def test_scrambled_ones_keep_bars_or_rhythm(self, load):

@@ -414,10 +414,10 @@ class TestIndexFile:
 class TestIndexOfAModel:
     def test_the_bundled_one(self):
         index = read_index(index_path("pop"))
-        assert len(index.songs) == 726
-        assert yardstick_of(index).songs.pieces == 91
+        assert len(index.songs) == 2900
+        assert yardstick_of(index).songs.pieces == 289
         assert not any(name.endswith("3") for name in index.songs)  # held out
-        assert index_path("pop").stat().st_size < 4_000_000
+        assert index_path("pop").stat().st_size < 12_000_000
 
     def test_beside_a_model_of_ones_own(self, tmp_path):
         with pytest.raises(InputError, match=r"no novelty index beside it \(mine\.novelty\.npz\)"):

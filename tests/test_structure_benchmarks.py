@@ -351,7 +351,7 @@ class TestTemplates:
 
         score = song_score(aaba_bars())
         script = load("templates")
-        card = SimpleNamespace(card=SimpleNamespace(texture=None))
+        card = SimpleNamespace(card=SimpleNamespace(style_index=lambda _style: None))
         songs = [Song(name, "validation", score, ()) for name in ("x", "y")]
         templates = script.templates_from_songs(songs, 16, card)
         assert templates.names == ["x", "y"]

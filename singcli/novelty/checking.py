@@ -35,6 +35,9 @@ class Checked:
     error: str = ""
 
 
+FLOAT32 = "-float32"  # of a model's name, where its weights are not in 8 bits
+
+
 def index_path(name_or_path: str) -> Path:
     """Return the index that belongs to a model: of a bundled one's name, or beside an .onnx file.
 
@@ -51,9 +54,10 @@ def index_path(name_or_path: str) -> Path:
                 f"{REMEDY} DATA --out {path}",
             )
         return path
+    name = name_or_path.removesuffix(FLOAT32)
     names = sorted(path.name.removesuffix(SUFFIX) for path in checkpoints_dir().glob(f"*{SUFFIX}"))
-    if name_or_path in names:
-        return checkpoints_dir() / f"{name_or_path}{SUFFIX}"
+    if name in names:
+        return checkpoints_dir() / f"{name}{SUFFIX}"
     near = nearest_names(name_or_path, names)
     hint = hint_from_names(near, f"there are: {', '.join(names)}")
     raise InputError(
