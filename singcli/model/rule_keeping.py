@@ -31,12 +31,19 @@ OCTAVE = 12
 LEAP_ODDS = -2.5  # logits of a leap of the lead over an octave
 REGISTER_WIDTH = 7.0  # semitones: standard deviation of the pull towards the tune's register
 REGISTER_NOTES = 24  # over which the register of the tune follows its notes
+DENSITY = (4.4, 6.2)  # notes a beat between which nothing is done
+DENSITY_GAIN = 0.5  # logits of every note, a note a beat outside
+POLYPHONY = (3.5, 4.2)  # pitches at once between which nothing is done
+POLYPHONY_GAIN = 0.6  # logits of a doubled duration, a pitch outside
+THICKNESS_BEATS = 16  # over which density and polyphony are averaged
 RESTRIKE_ODDS = -1.0  # logits of a note that has sounded up to now
 
 _PITCHES = np.arange(N_PITCHES)
 _LEAD_PITCHES = _PITCHES[::-1]  # of its tokens
 _LEAPS = np.zeros((N_PITCHES + 1, N_PITCHES), np.float32)  # last pitch (or `NO_LEAD`), lead token
 _LEAPS[:NO_LEAD] = LEAP_ODDS * (np.abs(_LEAD_PITCHES - _PITCHES[:, None]) > OCTAVE)
+
+_DOUBLINGS = np.log2(DURATIONS)
 
 
 class RuleKeeper:
@@ -64,6 +71,8 @@ class RuleKeeper:
         self._final_stop = by_row("final_stop").astype(np.int64)
         self._foreign_surplus = np.zeros(len(song_of_row))
         self._register = np.full(len(song_of_row), np.nan)
+        self._density = np.full(len(song_of_row), np.mean(DENSITY))
+        self._heard = np.full(len(song_of_row), np.mean(POLYPHONY))
 
     def is_final(self, step: int) -> Bools:
         """Return whether the step is the one of each row's final chord, shape=(R,)."""
@@ -90,6 +99,8 @@ class RuleKeeper:
             Notes that sounded in the step before.
         """
         bias = sounded * np.float32(RESTRIKE_ODDS)
+        missing = np.clip(self._density, *DENSITY) - self._density
+        bias += (DENSITY_GAIN * missing).astype(np.float32)[:, None]
         bias[:, :N_PITCHES] += _LEAPS[lead]
         surplus = self._foreign_surplus
         if (surplus > 0).any():
@@ -165,6 +176,15 @@ class RuleKeeper:
         weights[stops, STOP] = 1.0
         return weights
 
+    def length_bias(self, rows: Rows) -> Floats:
+        """Return what is added to the logits of the durations, shape=(n, n_classes).
+
+        Long ones gain odds where the music has been thin, and lose odds where it has been thick.
+        """
+        missing = np.clip(self._heard[rows], *POLYPHONY) - self._heard[rows]
+        lean: Floats = (POLYPHONY_GAIN * missing[:, None] * _DOUBLINGS).astype(np.float32)
+        return lean
+
     def limit_durations(self, duration: Tokens, step: int, rows: Rows) -> Tokens:
         """Shorten duration classes to what is allowed; a final chord lasts to the end of its bar.
 
@@ -198,16 +218,19 @@ class RuleKeeper:
             surplus = int(sounding[row, voice] - self._polyphony[row, voice])
             remaining[row, tokens.start + order[:surplus]] = 0
 
-    def count(self, onsets: Bools) -> None:
+    def count(self, onsets: Bools, sounding: Bools) -> None:
         """Count the notes of a finished beat that are outside the scale; follow the register.
 
         Parameters
         ----------
-        onsets : np.ndarray, shape=(R, n_steps, 176), bool
+        onsets, sounding : np.ndarray, shape=(R, n_steps, 176), bool
         """
         struck = onsets.sum(axis=1)
         self._foreign_surplus += (struck * self._foreign).sum(axis=1)
         self._foreign_surplus -= SOFT_SHARE * struck.sum(axis=1)
+        self._density += (struck.sum(axis=1) - self._density) / THICKNESS_BEATS
+        heard = sounding.sum(axis=2).mean(axis=1)
+        self._heard += (heard - self._heard) / THICKNESS_BEATS
         lead = struck[:, :N_PITCHES]
         n_notes = lead.sum(axis=1)
         mean = (lead @ _LEAD_PITCHES) / np.maximum(n_notes, 1)
@@ -219,3 +242,4 @@ class RuleKeeper:
         """Let every row go on from the row that `row` says."""
         self._foreign_surplus = self._foreign_surplus[row]
         self._register = self._register[row]
+        self._density, self._heard = self._density[row], self._heard[row]

@@ -176,7 +176,7 @@ class _Sampler:
         sources = view.planes[:, :STEPS_PER_BEAT, :N_NOTE_TOKENS]
         played = self.planes[..., :N_NOTE_TOKENS] > 0
         self.control.count(played, sources > 0, view.overlap)
-        self.rules.count(played)
+        self.rules.count(played, self.planes[..., N_NOTE_TOKENS:] > 0)
         self._keep_one(beat)
 
     def _shift(self, view: BeatView) -> Floats:
@@ -335,8 +335,9 @@ class _Sampler:
             ("duration", notes.draft_duration, uniforms[:, 0]),
             ("velocity", notes.draft_velocity, uniforms[:, 1]),
         ):
+            logits = scores[f"{kind}_logits"]
             probs = choice.class_probs(
-                scores[f"{kind}_logits"],
+                logits + self.rules.length_bias(alive) if kind == "duration" else logits,
                 draft,
                 shift=now.shift[alive],
                 temperature=getattr(self.temperatures, kind),
