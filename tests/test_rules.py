@@ -13,7 +13,11 @@ from singcli.model.contract import DURATIONS, N_NOTE_TOKENS, N_TOKENS, START, ST
 from singcli.model.limits import Limits, PitchRange, Polyphony
 from singcli.model.plan import Given, Plan, SamplingOptions
 from singcli.model.rule_keeping import (
+    DENSITY,
+    DENSITY_GAIN,
     LEAP_ODDS,
+    POLYPHONY,
+    POLYPHONY_GAIN,
     REGISTER_WIDTH,
     RESTRIKE_ODDS,
     TUNE_PATIENCE_BEATS,
@@ -34,6 +38,7 @@ TINY = Path(__file__).parent / "data" / "tiny.onnx"
 FORM = form_from_string("A2 B2 A2")
 PLAN = Plan(ssm=ssm_from_form(FORM), bar_beats=FORM.bar_beats, kind="form")
 FREE = np.zeros((2, N_NOTE_TOKENS), np.bool_)  # two rows in which nothing sounds
+SILENCE = np.zeros((2, 4, N_NOTE_TOKENS), np.bool_)  # a beat of them
 NARROW = Limits(PitchRange(60, 72), PitchRange(36, 59), Polyphony(1, 3))
 
 
@@ -154,7 +159,7 @@ class TestRuleKeeper:
         onsets[0, :, sharp] = True
         onsets[1, :, sharp - 1] = True
         assert not keeper.bias(0, none, none * 0, FREE).any()
-        keeper.count(onsets)
+        keeper.count(onsets, SILENCE)
         bias = keeper.bias(0, none, none * 0, FREE)
         assert bias[0, sharp] < -1
         assert not bias[0, sharp - 1]
@@ -164,9 +169,9 @@ class TestRuleKeeper:
 
     def test_a_lock_that_is_off_costs_nothing(self):
         keeper = self.keeper()
-        onsets = np.ones((2, 4, N_NOTE_TOKENS), np.bool_)
-        onsets[..., :N_PITCHES] = False  # the lead's register is another matter
-        keeper.count(onsets)
+        onsets = np.zeros((2, 4, N_NOTE_TOKENS), np.bool_)
+        onsets[..., N_PITCHES + 40] = True  # pitch 61, which is not in C major
+        keeper.count(onsets, SILENCE)
         assert not keeper.bias(0, np.full(2, N_PITCHES), np.zeros(2, np.int64), FREE).any()
 
     def test_leaps_of_the_lead_over_an_octave_lose_odds(self):
@@ -188,16 +193,32 @@ class TestRuleKeeper:
         keeper = self.keeper()
         onsets = np.zeros((2, 4, N_NOTE_TOKENS), np.bool_)
         onsets[0, :, N_PITCHES - 1 - 40] = True  # pitch 40 of 88, four times
-        keeper.count(onsets)
+        keeper.count(onsets, SILENCE)
         none = np.full(2, N_PITCHES)
         bias = keeper.bias(4, none, none * 0, FREE)
         assert bias[0, :N_PITCHES].argmax() == N_PITCHES - 1 - 40
         assert bias[0, N_PITCHES - 1 - 47] == pytest.approx(-0.5 * (7 / REGISTER_WIDTH) ** 2)
         assert not bias[1].any()
         onsets[0] = np.roll(onsets[0], -12, axis=-1)  # an octave up
-        keeper.count(onsets)
+        keeper.count(onsets, SILENCE)
         moved = keeper.bias(8, none, none * 0, FREE)[0, :N_PITCHES]
         assert moved.argmax() == N_PITCHES - 1 - 42  # four notes of 24: a sixth of the way
+
+    def test_thin_music_gains_notes_and_length_thick_music_loses_them(self):
+        keeper = self.keeper()
+        rows, none = np.arange(2), np.full(2, N_PITCHES)
+        assert not keeper.length_bias(rows).any()
+        onsets, sounding = SILENCE.copy(), SILENCE.copy()
+        onsets[1, :, N_PITCHES::20] = True  # 20 notes a beat, and nothing in the other row
+        sounding[1, :, N_PITCHES::8] = True
+        for _ in range(40):
+            keeper.count(onsets, sounding)
+        thin, thick = keeper.bias(0, none, none * 0, FREE)
+        assert thin == pytest.approx(DENSITY_GAIN * DENSITY[0], rel=0.1)
+        assert thick == pytest.approx(DENSITY_GAIN * (DENSITY[1] - 20), rel=0.1)
+        shorter, longer = keeper.length_bias(rows)[:, [0, 3]].T  # 1 and 4 steps
+        assert longer[0] - shorter[0] == pytest.approx(2 * POLYPHONY_GAIN * POLYPHONY[0], rel=0.1)
+        assert longer[1] < shorter[1]
 
     def test_a_tune_that_has_been_silent_too_long_is_drawn_to_play(self):
         plan = Wish(form_from_string("A4 B4")).plan(Runtime.open(TINY).card)
