@@ -56,14 +56,14 @@ def seconds_per_step(model: Model, batch: int, decisions: int, n_steps: int) -> 
 
 
 def default_model() -> Path:
-    """Return the first bundled model.
+    """Return the bundled model that generate uses.
 
     Raises
     ------
     InputError
         If there is none.
     """
-    models = sorted(checkpoints_dir().glob("*.onnx"))
+    models = sorted(checkpoints_dir().glob("*.onnx"), key=lambda path: len(path.name))
     if not models:
         raise InputError(f"{checkpoints_dir()}: no model", "give one with --model")
     return models[0]

@@ -19,6 +19,8 @@ Tokens = npt.NDArray[np.int64]
 
 NOTE_KINDS = (slice(N_PITCHES), slice(N_PITCHES, N_NOTE_TOKENS), slice(STOP, N_TOKENS))
 TINY = 1e-12
+_KIND_STARTS = np.array([kind.start or 0 for kind in NOTE_KINDS])
+_KIND_SIZES = np.array([kind.stop for kind in NOTE_KINDS]) - _KIND_STARTS
 
 
 def next_token_table(onsets: npt.NDArray[np.bool_]) -> Tokens:
@@ -105,17 +107,21 @@ def own_probs(logits: Floats, added: Floats, temperature: PerDecision) -> Floats
     temperature : PerDecision
     """
     lead, accompaniment, count, *_ = temperature.values
-    scaled = logits / np.float32(count)
-    scaled[:, :N_NOTE_TOKENS] += added
-    probs = softmax(scaled)
+    count_scaled = logits / np.float32(count)
+    count_scaled[:, :N_NOTE_TOKENS] += added
     if temperature.is_one_for_all_notes:
-        return probs
-    for kind, own in zip(NOTE_KINDS[:2], (lead, accompaniment), strict=True):
-        if own != count:
-            with np.errstate(invalid="ignore"):  # rows in which the kind is ruled out
-                within = softmax(logits[:, kind] / np.float32(own) + added[:, kind])
-            probs[:, kind] = np.nan_to_num(within) * probs[:, kind].sum(axis=1, keepdims=True)
-    return probs
+        return softmax(count_scaled)
+    own = np.repeat(np.array([lead, accompaniment, count], np.float32), _KIND_SIZES)
+    own_scaled = logits / own
+    own_scaled[:, :N_NOTE_TOKENS] += added
+    highest = np.maximum.reduceat(own_scaled, _KIND_STARTS, axis=1)
+    probs = np.exp(own_scaled - np.repeat(highest, _KIND_SIZES, axis=1))
+    share = np.exp(count_scaled - count_scaled.max(axis=1, keepdims=True))
+    of_kind = np.add.reduceat(share, _KIND_STARTS, axis=1)
+    within = np.add.reduceat(probs, _KIND_STARTS, axis=1)
+    of_kind /= within * of_kind.sum(axis=1, keepdims=True)
+    weighted: Floats = probs * np.repeat(of_kind, _KIND_SIZES, axis=1)
+    return weighted
 
 
 def kept_probs(probs: Floats, top_p: PerDecision) -> Floats:

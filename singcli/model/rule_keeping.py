@@ -106,9 +106,10 @@ class RuleKeeper:
         if (surplus > 0).any():
             pull = np.clip(SOFT_GAIN * surplus, 0.0, MOST_SOFT).astype(np.float32)
             bias -= self._foreign * pull[:, None]
-        if not np.isnan(self._register).all():
-            distance = np.nan_to_num(_LEAD_PITCHES - self._register[:, None])
-            bias[:, :N_PITCHES] -= 0.5 * (distance / REGISTER_WIDTH) ** 2
+        known = np.flatnonzero(~np.isnan(self._register))
+        if len(known):
+            distance = (_LEAD_PITCHES - self._register[known, None]) / REGISTER_WIDTH
+            bias[known, :N_PITCHES] -= 0.5 * distance * distance
         since = self._tune_since[:, step]
         silent_beats = (step - np.maximum(since, lead_step)) / STEPS_PER_BEAT
         asleep = (since != NEVER) & (silent_beats > TUNE_PATIENCE_BEATS)
