@@ -115,11 +115,12 @@ def own_probs(logits: Floats, added: Floats, temperature: PerDecision) -> Floats
     own_scaled = logits / own
     own_scaled[:, :N_NOTE_TOKENS] += added
     highest = np.maximum.reduceat(own_scaled, _KIND_STARTS, axis=1)
+    highest[np.isneginf(highest)] = 0.0  # a kind that is ruled out
     probs = np.exp(own_scaled - np.repeat(highest, _KIND_SIZES, axis=1))
     share = np.exp(count_scaled - count_scaled.max(axis=1, keepdims=True))
     of_kind = np.add.reduceat(share, _KIND_STARTS, axis=1)
     within = np.add.reduceat(probs, _KIND_STARTS, axis=1)
-    of_kind /= within * of_kind.sum(axis=1, keepdims=True)
+    of_kind /= np.maximum(within, TINY) * of_kind.sum(axis=1, keepdims=True)
     weighted: Floats = probs * np.repeat(of_kind, _KIND_SIZES, axis=1)
     return weighted
 
