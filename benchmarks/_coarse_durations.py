@@ -10,17 +10,18 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch  # noqa: TID253
+from _trained import whole_songs
 from torch.nn import functional  # noqa: TID253
 
 from singcli.model.contract import DURATIONS, STOP
-from singcli.training.batches import Chunk, batch_from_draws
-from singcli.training.examples import Draw, ExampleSettings, TrainingSong
+from singcli.training.batches import Chunk
+from singcli.training.examples import ExampleSettings, TrainingSong
 from singcli.training.loss import State
 from singcli.training.networks import PointerNetwork
 
 COARSE = np.array([1, 2, 3, 4, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 48, 64])  # steps
 COARSE_OF_FINE = torch.from_numpy(np.abs(COARSE - DURATIONS[:, None]).argmin(axis=1))
-BATCH_SONGS, CHUNK_STEPS = 16, 512
+CHUNK_STEPS = 512
 
 
 @torch.no_grad()
@@ -28,13 +29,9 @@ def coarse_duration_nats(
     network: PointerNetwork, songs: Sequence[TrainingSong], settings: ExampleSettings
 ) -> float:
     """Return the nats a step of the durations in coarse classes, under the matrix of the music."""
-    network.eval()
-    order = sorted(range(len(songs)), key=lambda index: songs[index].score.n_beats)
     nats, n_steps = 0.0, 0
-    for start in range(0, len(order), BATCH_SONGS):
-        draws = [Draw(song=index, kind="music") for index in order[start : start + BATCH_SONGS]]
+    for batch in whole_songs(songs, settings):
         state: State | None = None
-        batch = batch_from_draws(songs, draws, settings)
         for chunk in batch.chunks(CHUNK_STEPS, torch.device("cpu")):
             part, state = _chunk_nats(network, chunk, state)
             nats += part

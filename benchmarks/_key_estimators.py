@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from singcli.metrics.tonality import KRUMHANSL_KESSLER
 from singcli.music.key import Key, Mode
 from singcli.music.modulation import shares_of_beats
 from singcli.music.score import Score
@@ -17,10 +18,7 @@ Estimator = Callable[[Arrays], Key]
 MODES: tuple[Mode, ...] = ("major", "minor")
 RIDGE = 1e-5
 PROFILES = {
-    "Krumhansl-Kessler (1982)": (
-        (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88),
-        (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17),
-    ),
+    "Krumhansl-Kessler (1982)": KRUMHANSL_KESSLER,
     "Temperley (1999)": (
         (5, 2, 3.5, 2, 4.5, 4, 2, 4.5, 2, 3.5, 1.5, 4),
         (5, 2, 3.5, 4.5, 2, 4, 2, 4.5, 3.5, 2, 1.5, 4),

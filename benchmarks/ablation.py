@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch  # noqa: TID253
 from _machine import Row, machine_line, markdown_table, run, write_json
-from validation import default_checkpoint
+from _trained import default_checkpoint, opened, whole_songs
 
 from singcli.dataset import Dataset
 from singcli.model.contract import (
@@ -23,17 +23,14 @@ from singcli.model.contract import (
     NO_VELOCITY,
     PLACE_SIZES,
 )
-from singcli.structure.texture import Texture
-from singcli.training.batches import Chunk, batch_from_draws
-from singcli.training.checkpoint import Checkpoint
-from singcli.training.config import TrainConfig
-from singcli.training.examples import Draw, ExampleSettings, TrainingSong
+from singcli.training.batches import Chunk
+from singcli.training.examples import ExampleSettings, TrainingSong
 from singcli.training.loss import State, chunk_loss
 from singcli.training.networks import PointerNetwork
 
 Blank = Callable[[Chunk], Chunk]
 HEADER = ["without", "nats a step", "more", "pitch and STOP", "duration", "velocity a note"]
-BATCH_SONGS, CHUNK_STEPS = 16, 512
+CHUNK_STEPS = 512
 STYLE = slice(sum(PLACE_SIZES[:-2]), sum(PLACE_SIZES[:-1]))
 ENDING = slice(sum(PLACE_SIZES[:-1]), sum(PLACE_SIZES))
 
@@ -98,14 +95,10 @@ def nats(
     blank: Blank,
 ) -> tuple[float, float, float]:
     """Return pitch and duration in nats a step, and velocity in nats a note."""
-    network.eval()
-    order = sorted(range(len(songs)), key=lambda index: songs[index].score.n_beats)
     pitch = duration = velocity = 0.0
     n_steps = n_notes = 0
-    for start in range(0, len(order), BATCH_SONGS):
-        draws = [Draw(song=index, kind="music") for index in order[start : start + BATCH_SONGS]]
+    for batch in whole_songs(songs, settings):
         state: State | None = None
-        batch = batch_from_draws(songs, draws, settings)
         for chunk in batch.chunks(CHUNK_STEPS, torch.device("cpu")):
             loss, state = chunk_loss(network, blank(chunk), state)
             pitch += float(loss.pitch)
@@ -129,16 +122,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     arguments = parser.parse_args()
 
-    read = Checkpoint.read(arguments.checkpoint or default_checkpoint())
-    config = TrainConfig.model_validate(read.run["config"])
-    network = PointerNetwork(config.network.sizes)
-    read.restore_network(network)
-    settings = ExampleSettings(
-        styles=tuple(read.run["styles"]),
-        textures=tuple(Texture(**texture) for texture in read.run["textures"]),
-        context_temperature=config.data.context_temperature,
-        continuation_bonus=config.data.continuation_bonus,
-    )
+    _, network, settings = opened(arguments.checkpoint or default_checkpoint())
     held_out = Dataset.open(arguments.data).songs("validation")[: arguments.songs]
     songs = [TrainingSong.from_song(song) for song in held_out]
     found = {name: nats(network, songs, settings, blank) for name, blank in BLANKS.items()}

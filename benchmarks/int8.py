@@ -15,15 +15,12 @@ from pathlib import Path
 import numpy as np
 import torch  # noqa: TID253
 from _machine import Row, machine_line, markdown_table, run, write_json
-from validation import default_checkpoint
+from _trained import default_checkpoint, opened
 
 from singcli.dataset import Dataset
 from singcli.model.contract import note_inputs, step_inputs
 from singcli.model.runtime import Runtime
-from singcli.structure.texture import Texture
-from singcli.training.checkpoint import Checkpoint
-from singcli.training.config import TrainConfig
-from singcli.training.examples import ExampleSettings, TrainingSong
+from singcli.training.examples import TrainingSong
 from singcli.training.export import Weights, export_onnx
 from singcli.training.networks import PointerNetwork
 from singcli.training.quantisation import SMALLEST, quantised
@@ -75,16 +72,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     source = arguments.checkpoint or default_checkpoint()
-    read = Checkpoint.read(source)
-    config = TrainConfig.model_validate(read.run["config"])
-    network = PointerNetwork(config.network.sizes)
-    read.restore_network(network)
-    settings = ExampleSettings(
-        styles=tuple(read.run["styles"]),
-        textures=tuple(Texture(**texture) for texture in read.run["textures"]),
-        context_temperature=config.data.context_temperature,
-        continuation_bonus=config.data.continuation_bonus,
-    )
+    config, network, settings = opened(source)
     songs = [TrainingSong.from_song(s) for s in Dataset.open(arguments.data).songs("validation")]
     networks = dict(zip(KINDS, (network, rounded(network)), strict=True))
     rows: list[Row] = []

@@ -15,10 +15,9 @@ from typing import Protocol
 
 from _machine import machine_line, markdown_table, run, write_json
 
-from singcli.errors import InputError
+from singcli.generate import model_path
 from singcli.model.contract import ModelCard, note_inputs, step_inputs
 from singcli.model.runtime import Arrays, Runtime
-from singcli.resources import checkpoints_dir
 
 BATCHES = (1, 16)
 DECISIONS = (1, 3)
@@ -55,20 +54,6 @@ def seconds_per_step(model: Model, batch: int, decisions: int, n_steps: int) -> 
     return (time.perf_counter() - start) / n_steps
 
 
-def default_model() -> Path:
-    """Return the bundled model that generate uses.
-
-    Raises
-    ------
-    InputError
-        If there is none.
-    """
-    models = sorted(checkpoints_dir().glob("*.onnx"), key=lambda path: len(path.name))
-    if not models:
-        raise InputError(f"{checkpoints_dir()}: no model", "give one with --model")
-    return models[0]
-
-
 def main() -> None:
     """Read the arguments, measure, print."""
     parser = argparse.ArgumentParser(
@@ -85,7 +70,7 @@ def main() -> None:
     if min(arguments.steps, arguments.runs, *arguments.batches) < 1:
         parser.error("--steps, --runs and --batches must be at least 1")
 
-    path = arguments.model or default_model()
+    path = arguments.model or model_path("pop")
     model = Runtime.open(path)
     rows = []
     for batch in arguments.batches:

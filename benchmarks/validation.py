@@ -15,7 +15,6 @@ from _machine import Row, machine_line, markdown_table, run, verdict, write_json
 from singcli.dataset import Dataset
 from singcli.errors import InputError
 from singcli.model.contract import SsmKind
-from singcli.resources import checkpoints_dir
 
 MOST_NATS_PER_STEP = 2.3  # asked for by issue 4, under the matrix of the music
 COARSE = "music, 16 durations"  # what the first model, whose durations were coarser, would give
@@ -47,24 +46,12 @@ def measure(data: Path, checkpoint: Path) -> dict[str, Figures]:
     """
     import torch
     from _coarse_durations import coarse_duration_nats
+    from _trained import opened
 
-    from singcli.structure.texture import Texture
-    from singcli.training.checkpoint import Checkpoint
-    from singcli.training.config import TrainConfig
-    from singcli.training.examples import ExampleSettings, TrainingSong
-    from singcli.training.networks import PointerNetwork
+    from singcli.training.examples import TrainingSong
     from singcli.training.validation import validate
 
-    read = Checkpoint.read(checkpoint)
-    config = TrainConfig.model_validate(read.run["config"])
-    network = PointerNetwork(config.network.sizes)
-    read.restore_network(network)
-    settings = ExampleSettings(
-        styles=tuple(read.run["styles"]),
-        textures=tuple(Texture(**texture) for texture in read.run["textures"]),
-        context_temperature=config.data.context_temperature,
-        continuation_bonus=config.data.continuation_bonus,
-    )
+    config, network, settings = opened(checkpoint)
     songs = [TrainingSong.from_song(song) for song in Dataset.open(data).songs("validation")]
     if not songs:
         raise InputError(f"{data}: no validation songs", "prepare with --validation-ids")
@@ -118,20 +105,6 @@ def gains(figures: dict[str, Figures]) -> list[str]:
     return lines
 
 
-def default_checkpoint() -> Path:
-    """Return the first bundled checkpoint.
-
-    Raises
-    ------
-    InputError
-        If there is none: a wheel has none, a checkout does.
-    """
-    found = sorted(checkpoints_dir().glob("*.safetensors"))
-    if not found:
-        raise InputError(f"{checkpoints_dir()}: no checkpoint", "give one with --checkpoint")
-    return found[0]
-
-
 def main() -> None:
     """Read the arguments, measure, print."""
     parser = argparse.ArgumentParser(
@@ -146,6 +119,8 @@ def main() -> None:
     )
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     arguments = parser.parse_args()
+
+    from _trained import default_checkpoint
 
     checkpoint = arguments.checkpoint or default_checkpoint()
     figures = measure(arguments.data, checkpoint)

@@ -26,7 +26,7 @@ from singcli.music.key import MAJOR_SCALE
 from singcli.music.score import STEPS_PER_BEAT, Score
 
 # Krumhansl and Kessler (1982), probe-tone ratings from the tonic on, major and minor.
-_PROFILES = (
+KRUMHANSL_KESSLER = (
     (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88),
     (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17),
 )
@@ -111,7 +111,7 @@ def _profile_correlations(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.fl
     """Return the correlation of how long each pitch class sounds with every profile, (2, 12)."""
     centred = weights - weights.mean()
     rotations = (np.arange(12) - np.arange(12)[:, None]) % 12
-    profiles = np.array(_PROFILES)[:, rotations]
+    profiles = np.array(KRUMHANSL_KESSLER)[:, rotations]
     profiles -= profiles.mean(axis=-1, keepdims=True)
     lengths = np.linalg.norm(profiles, axis=-1) * np.linalg.norm(centred)
     correlations: npt.NDArray[np.float64] = profiles @ centred / lengths

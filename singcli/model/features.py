@@ -264,8 +264,7 @@ def last_loudness(onsets: Roll, velocity_map: npt.NDArray[np.int8]) -> Floats:
         struck = onsets[:, pitches]
         last = N_PITCHES - 1 - struck[:, ::-1].argmax(axis=1)
         level = np.where(struck.any(axis=1), velocity_map[:, pitches][step, last], NO_VELOCITY)
-        latest = np.maximum.accumulate(np.where(struck.any(axis=1), step, -1))
-        before = np.concatenate([[-1], latest[:-1]])[: len(onsets)]
+        before = _latest_before(struck)
         columns.append(loudness(np.where(before >= 0, level[before], NO_VELOCITY)))
     return np.stack(columns, axis=1)
 
@@ -291,10 +290,8 @@ def last_lead(onsets: Roll) -> tuple[npt.NDArray[np.int64], Floats]:
         From `lead_age`.
     """
     lead = onsets[:, :N_PITCHES]
-    struck = lead.any(axis=1)
     step = np.arange(len(onsets))
-    latest = np.maximum.accumulate(np.where(struck, step, -1))
-    before = np.concatenate([[-1], latest[:-1]])[: len(onsets)]
+    before = _latest_before(lead)
     highest = N_PITCHES - 1 - lead.argmax(axis=1)
     pitch = np.where(before >= 0, highest[before], NO_LEAD)
     return pitch, lead_age(np.where(before >= 0, step - before, LEAD_AGE_STEPS))
@@ -313,9 +310,14 @@ def last_bass(onsets: Roll) -> npt.NDArray[np.int64]:
         0 to 87; `NO_BASS` before the first.
     """
     accompaniment = onsets[:, N_PITCHES:]
-    step = np.where(accompaniment.any(axis=1), np.arange(len(onsets)), -1)
-    before = np.concatenate([[-1], np.maximum.accumulate(step)[:-1]])[: len(onsets)]
+    before = _latest_before(accompaniment)
     return np.where(before >= 0, accompaniment.argmax(axis=1)[before], NO_BASS)
+
+
+def _latest_before(onsets: Roll) -> npt.NDArray[np.int64]:
+    """Return the latest step before each in which a note begins, -1 where there is none."""
+    step = np.where(onsets.any(axis=1), np.arange(len(onsets)), -1)
+    return np.concatenate([[-1], np.maximum.accumulate(step)[:-1]])[: len(onsets)]
 
 
 def lead_age(steps: npt.ArrayLike) -> Floats:

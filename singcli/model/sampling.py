@@ -50,6 +50,10 @@ Uniforms = npt.NDArray[np.float64]
 
 _DRAWS = 3  # a token, a duration, a velocity
 _DRAWS_PER_STEP = _DRAWS * (MAX_NOTES_PER_STEP + 1)
+_CARRIED = (  # what a row carries from step to step, beside the counts of control and rules
+    *("hidden", "cell", "previous", "remaining", "sounded"),
+    *("lead", "lead_step", "bass", "voice_velocity"),
+)
 
 
 def sample_scores(
@@ -388,9 +392,7 @@ class _Sampler:
 
     def _spread(self, source: npt.NDArray[np.int64]) -> None:
         """Let every row go on from the row `source` says."""
-        carried = ("hidden", "cell", "previous", "remaining", "lead", "lead_step", "bass")
-        for name in carried:
+        for name in _CARRIED:
             setattr(self, name, getattr(self, name)[source])
-        self.voice_velocity, self.sounded = self.voice_velocity[source], self.sounded[source]
         self.control.spread(source)
         self.rules.spread(source)
