@@ -293,4 +293,4 @@ def write_index(
     }
     head = json.dumps(table, indent=1, ensure_ascii=False).removesuffix("\n}")
     rows = ",\n  ".join(json.dumps(entry.to_json(), ensure_ascii=False) for entry in entries)
-    files.write_text(data / INDEX_NAME, f'{head},\n "songs": [\n  {rows}\n ]\n}}\n')
+    files.write_text(data / INDEX_NAME, f'{head},\n "songs": [\n  {rows}\n ]\n}}\n', durable=True)

@@ -15,20 +15,24 @@ from typing import Any
 
 from singcli import __version__, dataset
 from singcli.dataset import Entry
-from singcli.errors import InputError
+from singcli.errors import InputError, SingError
+from singcli.files import held
 from singcli.music.score import VOICE_NAMES
 from singcli.music.voice_files import read_voice_rules
 from singcli.preparation import output
+from singcli.preparation.allowance import Allowance
 from singcli.preparation.limits import Limits
 from singcli.preparation.pool import default_jobs, outcomes_in_processes
 from singcli.preparation.scores import BEATS, DEFAULT_RULES, Beats
 from singcli.preparation.sources import Skipped, Source, SourceReader, find_sources
 from singcli.preparation.validation import Validation
-from singcli.preparation.worker import Settings, Task, make_song, reason
+from singcli.preparation.worker import Settings, Task, Unwritten, make_song, reason
 
 MIN_SONGS_FOR_PROCESSES = 64  # starting them takes as long as this many songs
 
 STYLE_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
+
+CRASHED = "its process ended over it: out of memory or time, or a crash in native code"
 
 OnProgress = Callable[[int, int, str], None]
 
@@ -88,6 +92,7 @@ def prepare(
     licence: str | None = None,
     style: str | None = None,
     limits: Limits | None = None,
+    allowance: Allowance | None = None,
     jobs: int | None = None,
     overwrite: bool = False,
     on_progress: OnProgress | None = None,
@@ -116,6 +121,9 @@ def prepare(
     style : str, optional
         What the kind of music is called, for models that know several.
     limits : Limits, optional
+        Of a file's content.
+    allowance : Allowance, optional
+        Time and memory for one file.
     jobs : int > 0, optional
         Processes; as many as there are processors by default.
     overwrite : bool
@@ -127,7 +135,9 @@ def prepare(
     ------
     InputError
         If an input does not exist, nothing could be prepared, `out` cannot be written or holds
-        something else, or a setting is not allowed.
+        something else, another process writes to it, or a setting is not allowed.
+    SingError
+        If there was no room for some songs. All others are stored, but there is no index.
     """
     started = time.monotonic()
     if beats not in BEATS:
@@ -141,28 +151,26 @@ def prepare(
     validation = validation or Validation()
     settings = Settings(read_voice_rules(rules), beats, pickups, sections, limits or Limits())
     sources, skipped = find_sources(inputs)
-    output.make_room(out, sources, overwrite=overwrite)
-    with SourceReader(settings.limits.max_bytes) as reader:
-        run = _Run(out, settings, reader, skipped, reuse=not overwrite)
-        for done, name in enumerate(run.finished(sources, jobs or default_jobs()), start=1):
-            if on_progress is not None:
-                on_progress(done, len(sources), name)
-        licences = {s.id: licence or reader.licence(s) for s in sources if s.id in run.entries}
-    run.skipped.sort(key=lambda skip: skip.source)
-    if not run.entries:
-        output.write_report(out, run.skipped)
-        first = run.skipped[0]
-        raise InputError(
-            f"none of {len(run.skipped)} files could be prepared ({first.source}: {first.reason})"
-        )
-    held_out = validation.chosen(sorted(run.entries), seed)
-    entries, texts = output.index_of(run.entries, held_out, licences)
-    record = settings.to_json() | {
-        "seed": seed,
-        "style": style,
-        "validation": dataclasses.asdict(validation),
-    }
-    output.finish(out, entries, run.skipped, licences=texts, settings=record)
+    output.make_folder(out)
+    with held(out):
+        output.make_room(out, sources, overwrite=overwrite)
+        with SourceReader(settings.limits.max_bytes) as reader:
+            run = _Run(
+                out, settings, allowance or Allowance(), reader, skipped, reuse=not overwrite
+            )
+            for done, name in enumerate(run.finished(sources, jobs or default_jobs()), start=1):
+                if on_progress is not None:
+                    on_progress(done, len(sources), name)
+            licences = {s.id: licence or reader.licence(s) for s in sources if s.id in run.entries}
+        run.validate()
+        held_out = validation.chosen(sorted(run.entries), seed)
+        entries, texts = output.index_of(run.entries, held_out, licences)
+        record = settings.to_json() | {
+            "seed": seed,
+            "style": style,
+            "validation": dataclasses.asdict(validation),
+        }
+        output.finish(out, entries, run.skipped, licences=texts, settings=record)
     seconds = time.monotonic() - started
     return PrepareReport(out, entries, run.n_reused, tuple(run.skipped), seconds)
 
@@ -174,6 +182,7 @@ class _Run:
         self,
         out: Path,
         settings: Settings,
+        allowance: Allowance,
         reader: SourceReader,
         skipped: list[Skipped],
         *,
@@ -184,6 +193,8 @@ class _Run:
         self.n_reused = 0
         self._out = out
         self._settings = settings
+        self._allowance = allowance
+        self._unwritten: list[Unwritten] = []
         self._reader = reader
         self._reuse = reuse
         self._name_of_fingerprint: dict[str, str] = {}
@@ -192,9 +203,15 @@ class _Run:
     def finished(self, sources: Sequence[Source], jobs: int) -> Iterator[str]:
         """Handle all sources; yield the name of each when it is done with, one way or another."""
         jobs = jobs if len(sources) >= MIN_SONGS_FOR_PROCESSES else 1
-        work = functools.partial(make_song, out=self._out, settings=self._settings)
+        work = functools.partial(
+            make_song,
+            out=self._out,
+            settings=self._settings,
+            allowance=self._allowance,
+            own_process=jobs > 1,
+        )
         for task, outcome in outcomes_in_processes(work, self._tasks(sources), jobs=jobs):
-            self._settle(task.id, outcome or Skipped(task.source, "reading it crashed the process"))
+            self._settle(task.id, outcome or Skipped(task.source, CRASHED))
             yield from self._take_settled()
         yield from self._take_settled()
 
@@ -220,9 +237,36 @@ class _Run:
             else:
                 yield Task(source.id, source.name, content, side_files, sha256, fingerprint)
 
-    def _settle(self, song_id: str, outcome: Entry | Skipped) -> None:
+    def validate(self) -> None:
+        """Check that there are songs, and that all of them could be stored.
+
+        Raises
+        ------
+        InputError
+            If no file was usable.
+        SingError
+            If there was no room for a song.
+        """
+        self.skipped.sort(key=lambda skip: skip.source)
+        if self._unwritten:
+            first = self._unwritten[0]
+            raise SingError(
+                f"{len(self._unwritten)} songs could not be stored, first {first.reason}",
+                "make room and run the same prepare again: the other songs are kept",
+            )
+        if not self.entries:
+            output.write_report(self._out, self.skipped)
+            first_skip = self.skipped[0]
+            raise InputError(
+                f"none of {len(self.skipped)} files could be prepared"
+                f" ({first_skip.source}: {first_skip.reason})"
+            )
+
+    def _settle(self, song_id: str, outcome: Entry | Skipped | Unwritten) -> None:
         if isinstance(outcome, Entry):
             self.entries[song_id] = outcome
+        elif isinstance(outcome, Unwritten):
+            self._unwritten.append(outcome)
         else:
             self.skipped.append(outcome)
         self._settled.append(outcome.source)

@@ -15,10 +15,30 @@ from singcli.errors import InputError
 from singcli.preparation.sources import Skipped, Source
 
 
-def make_room(out: Path, sources: Sequence[Source], *, overwrite: bool) -> None:
-    """Make the folder `out`, or make sure that it is a dataset and that it can be written.
+def make_folder(out: Path) -> None:
+    """Make the folder `out`, unless it is there.
 
-    Its index is taken away: until it is written again, the folder counts as unfinished.
+    Raises
+    ------
+    InputError
+        If it holds something that is not a dataset, or cannot be made.
+    """
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out}: is a file, not a folder")
+    is_ours = (out / INDEX_NAME).is_file() or (out / REPORT_NAME).is_file()
+    if out.is_dir() and not is_ours and not all(map(files.is_temporary, out.iterdir())):
+        raise InputError(f"{out}: holds something that is not a dataset", "choose another folder")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written ({error.strerror})") from error
+
+
+def make_room(out: Path, sources: Sequence[Source], *, overwrite: bool) -> None:
+    """Make sure that the folder of `make_folder` can be written.
+
+    What a killed run left half written is taken away, and the index: until it is written again,
+    the folder counts as unfinished.
 
     Parameters
     ----------
@@ -30,14 +50,11 @@ def make_room(out: Path, sources: Sequence[Source], *, overwrite: bool) -> None:
     Raises
     ------
     InputError
-        If the folder holds something else, or songs that would be lost, or cannot be written.
+        If the folder holds songs that would be lost.
+    WriteError
+        If it cannot be written.
     """
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out}: is a file, not a folder")
     index = out / INDEX_NAME
-    is_ours = index.is_file() or (out / REPORT_NAME).is_file()
-    if out.is_dir() and any(out.iterdir()) and not is_ours:
-        raise InputError(f"{out}: holds something that is not a dataset", "choose another folder")
     if index.is_file() and not overwrite:
         wanted = {source.id for source in sources}
         strangers = [e.id for e in Dataset.open(out).entries if e.id not in wanted]
@@ -48,12 +65,13 @@ def make_room(out: Path, sources: Sequence[Source], *, overwrite: bool) -> None:
                 "name all inputs of the dataset, or let --overwrite take those songs out",
             )
     try:
-        out.mkdir(parents=True, exist_ok=True)
         files.write_text(out / REPORT_NAME, "")
         (out / SONGS_NAME).mkdir(exist_ok=True)
+        for folder in (out, out / SONGS_NAME):
+            files.remove_temporaries(folder)
         index.unlink(missing_ok=True)
     except OSError as error:
-        raise InputError(f"{out}: cannot be written ({error.strerror})") from error
+        raise files.WriteError(out, error) from error
 
 
 def index_of(

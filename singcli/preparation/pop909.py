@@ -32,6 +32,7 @@ LABELS_FILE = "human_label1.txt"
 MELODY_FILE = "melody.txt"
 HUMAN_LABELS = frozenset({LABELS_FILE, MELODY_FILE})  # the labels, and what aligns them
 SIDE_FILES = (BEATS_FILE, KEY_FILE, LABELS_FILE, MELODY_FILE)
+MAX_TEXT_BYTES = 2**20  # of one of them
 
 MIN_ALIGNMENT = 0.6  # share of the labels' melody notes that must be found in the lead
 LATE_BARS = 4  # labels may end so many bars after the music

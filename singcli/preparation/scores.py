@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from singcli.dataset import KeySource, SectionSpan
 from singcli.errors import InputError
+from singcli.files import read_up_to
 from singcli.music import grid
 from singcli.music.bars import bars_from_meters
 from singcli.music.downbeats import downbeat_evidence, pickup_steps
@@ -22,7 +23,7 @@ from singcli.music.notes import MeterChange, MidiMusic
 from singcli.music.score import LEAD, STEPS_PER_BEAT, Score
 from singcli.music.voices import VoiceRules, assign_voices, with_skyline_lead
 from singcli.preparation import pop909
-from singcli.preparation.limits import Limits, usable_music, validate_score
+from singcli.preparation.limits import Limits, usable_music, validate_score, validate_size
 
 Beats = Literal["file", "annotation", "estimate"]
 BEATS: tuple[Beats, ...] = ("file", "annotation", "estimate")
@@ -72,12 +73,8 @@ def score_from_midi(
         from singcli.music.voice_files import read_voice_rules  # pydantic, which processes spare
 
         rules = read_voice_rules(rules)
-    limits = Limits()
+    content = read_up_to(path, Limits().max_bytes)
     try:
-        size = path.stat().st_size
-        if size > limits.max_bytes:
-            raise InputError(f"{path}: {size} bytes, allowed are {limits.max_bytes}")
-        content = path.read_bytes()
         side_files = _read_side_files(path) if beats == "annotation" else {}
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
@@ -91,7 +88,7 @@ def _read_side_files(path: Path) -> dict[str, str]:
     """Read the annotations beside a MIDI file, by file name."""
     beside = {name: path.with_name(name) for name in pop909.SIDE_FILES}
     return {
-        name: file.read_text(encoding="utf-8", errors="replace")
+        name: read_up_to(file, pop909.MAX_TEXT_BYTES).decode(errors="replace")
         for name, file in beside.items()
         if file.is_file()
     }
@@ -135,6 +132,7 @@ def prepared_score(
         As `score_from_midi`; and if an annotation is needed and missing, or damaged.
     """
     music = midi_from_bytes(content, source=source)
+    validate_size(music, limits=limits or Limits(), source=source)
     assigned = assign_voices(music.tracks, music.notes, rules)
     music = usable_music(music, assigned.voice_of_track, limits=limits or Limits(), source=source)
     voices = assigned.voice_of_track[music.notes.track].astype(np.uint8)

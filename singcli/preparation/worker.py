@@ -11,8 +11,10 @@ from typing import Any
 from singcli import dataset
 from singcli.dataset import Entry
 from singcli.errors import InputError
-from singcli.music.score import VOICE_NAMES
+from singcli.files import WriteError
+from singcli.music.score import VOICE_NAMES, Score
 from singcli.music.voices import VoiceRules
+from singcli.preparation.allowance import Allowance, within
 from singcli.preparation.limits import Limits
 from singcli.preparation.scores import Beats, prepared_score
 from singcli.preparation.sources import Skipped
@@ -37,6 +39,17 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
+class Unwritten:
+    """A song for which there was no room; fields as in `Skipped`.
+
+    Nothing is wrong with its source, so the dataset is not complete without it.
+    """
+
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """A source that has been read; fields as in `Entry` and `prepared_score`."""
 
@@ -48,29 +61,51 @@ class Task:
     fingerprint: str
 
 
-def make_song(task: Task, *, out: Path, settings: Settings) -> Entry | Skipped:
+def make_song(
+    task: Task,
+    *,
+    out: Path,
+    settings: Settings,
+    allowance: Allowance,
+    own_process: bool = False,
+) -> Entry | Skipped | Unwritten:
     """Make and store one song of the dataset in folder `out`.
+
+    Parameters
+    ----------
+    own_process : bool
+        Whether this process may be ended over a file that takes too long.
 
     Returns
     -------
-    Entry or Skipped
+    Entry, Skipped or Unwritten
         Why the song was left out, whatever happened: a file must not end the run.
     """
     try:
-        made = prepared_score(
-            task.content,
-            task.side_files,
-            source=task.source,
-            rules=settings.rules,
-            beats=settings.beats,
-            pickups=settings.pickups,
-            sections=settings.sections,
-            limits=settings.limits,
-        )
+        with within(allowance, source=task.source, own_process=own_process):
+            entry, score = _made_song(task, settings)
     except InputError as error:
         return Skipped(task.source, reason(error, task.source))
     except Exception as error:  # noqa: BLE001 - a bug of ours or a library's, met in this file
-        return Skipped(task.source, f"unexpected {type(error).__name__}: {error}")
+        return Skipped(task.source, _one_line(f"unexpected {type(error).__name__}: {error}"))
+    try:
+        dataset.write_song(dataset.song_path(out, task.id), score, entry)
+    except WriteError as error:
+        return Unwritten(task.source, str(error))
+    return entry
+
+
+def _made_song(task: Task, settings: Settings) -> tuple[Entry, Score]:
+    made = prepared_score(
+        task.content,
+        task.side_files,
+        source=task.source,
+        rules=settings.rules,
+        beats=settings.beats,
+        pickups=settings.pickups,
+        sections=settings.sections,
+        limits=settings.limits,
+    )
     score = made.score
     entry = Entry(
         id=task.id,
@@ -88,8 +123,13 @@ def make_song(task: Task, *, out: Path, settings: Settings) -> Entry | Skipped:
         sections=made.sections,
         alignment=made.alignment,
     )
-    dataset.write_song(dataset.song_path(out, task.id), score, entry)
-    return entry
+    return entry, score
+
+
+def _one_line(text: str) -> str:
+    """Return the text without line breaks, at most 200 characters of it."""
+    line = " ".join(text.split())
+    return line if len(line) <= 200 else f"{line[:197]}..."
 
 
 def reason(error: InputError, source: str) -> str:
