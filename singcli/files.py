@@ -7,15 +7,32 @@ killed leaves one behind; nothing ever reads it, and `remove_temporaries` takes 
 from __future__ import annotations
 
 import contextlib
+import errno
+import lzma
 import os
 import stat
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 from singcli.errors import InputError, SingError
 
 TEMPORARY_PREFIX = ".singcli-"
+UNPACKING_ERRORS = (  # what damaged archives, and the arrays and texts in them, raise
+    OSError,
+    EOFError,
+    KeyError,  # no such member
+    MemoryError,  # an array says that it is larger than the machine
+    RecursionError,
+    RuntimeError,  # encrypted, or packed in a way that Python cannot unpack
+    TypeError,
+    ValueError,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 class WriteError(SingError):
@@ -149,6 +166,30 @@ def write_bytes(path: Path, content: bytes, *, durable: bool = False) -> None:
 def write_text(path: Path, content: str, *, durable: bool = False) -> None:
     """Write `content` to `path` as UTF-8, whole or not at all, see `replacing`."""
     write_bytes(path, content.encode(), durable=durable)
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a file, which is made if it is not there.
+
+    One call of the system writes it. Where the line before has no end, because the power failed
+    or the disk was full, it is ended first.
+
+    Raises
+    ------
+    WriteError
+        If the file cannot be written.
+    """
+    try:
+        with path.open("ab+", buffering=0) as file:
+            if file.tell() > 0:
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":
+                    line = f"\n{line}"
+            content = f"{line}\n".encode()
+            if file.write(content) != len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except OSError as error:
+        raise WriteError(path, error) from error
 
 
 def read_up_to(path: Path, limit: int, *, remedy: str | None = None) -> bytes:

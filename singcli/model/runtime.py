@@ -14,8 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from singcli.errors import InputError
+from singcli.files import read_up_to
 from singcli.model.contract import (
     CARD_KEY,
+    N_DURATIONS,
+    N_TOKENS,
+    N_VELOCITIES,
     NOTE_OUTPUTS,
     PART_INPUT,
     STEP_OUTPUTS,
@@ -23,6 +27,7 @@ from singcli.model.contract import (
     note_inputs,
     step_inputs,
 )
+from singcli.model.graph_check import validate_graph
 
 MAX_MODEL_BYTES = 500_000_000
 _ONNX_START = (0x08, 0x0A)  # field 1 (ir_version) or 2 of a ModelProto opens every ONNX file
@@ -57,20 +62,19 @@ class Runtime:
         InputError
             If it is missing, damaged, not an ONNX file or not one of singcli.
         """
-        try:
-            if path.stat().st_size > MAX_MODEL_BYTES:
-                raise InputError(f"{path}: larger than {MAX_MODEL_BYTES // 10**6} MB, not a model")
-            content = path.read_bytes()
-        except OSError as error:
-            raise InputError(
-                f"{path}: the model cannot be read ({error.strerror})",
-                "give --model the path of an .onnx file written by singcli export-onnx",
-            ) from error
+        content = read_up_to(
+            path,
+            MAX_MODEL_BYTES,
+            remedy="give --model the path of an .onnx file written by singcli export-onnx",
+        )
         return cls.from_bytes(content, source=str(path))
 
     @classmethod
     def from_bytes(cls, content: bytes, *, source: str) -> Self:
-        """Open a model from the bytes of its file; `source` names it in errors."""
+        """Open a model from the bytes of its file; `source` names it in errors.
+
+        Nothing of it runs before it is known to be a model of singcli, and whole.
+        """
         import onnxruntime as ort
         from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
@@ -92,6 +96,7 @@ class Runtime:
         )
         if not content or content[0] not in _ONNX_START:
             raise foreign
+        validate_graph(content, source=source)
         try:
             session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except failures as error:
@@ -105,11 +110,13 @@ class Runtime:
             raise foreign
         read = ModelCard.from_json(card, source=source)
         _validate_inputs(session, read, source)
-        return cls(
+        opened = cls(
             card=read,
             sha256=hashlib.sha256(content).hexdigest(),
             session=session,
         )
+        _validate_outputs(opened, failures, source)
+        return opened
 
     def step(self, inputs: Arrays) -> Arrays:
         """Run the step part on the tensors of `contract.step_inputs`."""
@@ -133,4 +140,37 @@ def _validate_inputs(session: Any, card: ModelCard, source: str) -> None:
                 f"{source}: input {name} has the shape {found.get(name)}, "
                 f"this singcli needs {list(blank.shape[1:])}",
                 "export the model again with this version of singcli",
+            )
+
+
+def _validate_outputs(runtime: Runtime, failures: tuple[type[Exception], ...], source: str) -> None:
+    """Run both parts once: a graph may give other shapes than it says, or no numbers."""
+    n, sizes = 2, runtime.card.sizes
+    step, note = step_inputs(n, sizes), note_inputs(n, sizes)
+    wanted = {
+        "step_features": note["features"].shape,
+        "step_token_bias": note["token_bias"].shape,
+        "next_hidden": step["hidden"].shape,
+        "next_cell": step["cell"].shape,
+        "logits": (n, N_TOKENS),
+        "gate": (n,),
+        "next_chosen": note["chosen"].shape,
+        "duration_logits": (n, N_DURATIONS),
+        "velocity_logits": (n, N_VELOCITIES),
+    }
+    remedy = "use a file written by singcli export-onnx"
+    try:
+        found = runtime.step(step) | runtime.note(note)
+    except failures as error:
+        raise InputError(f"{source}: the model cannot be run", remedy) from error
+    for name, shape in wanted.items():
+        if found[name].shape != shape:
+            raise InputError(
+                f"{source}: output {name} has the shape {list(found[name].shape)}, "
+                f"this singcli needs {list(shape)}",
+                remedy,
+            )
+        if np.isnan(found[name]).any():
+            raise InputError(
+                f"{source}: output {name} is not a number: its weights are broken", remedy
             )

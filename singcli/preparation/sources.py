@@ -17,12 +17,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import lzma
 import os
 import re
 import unicodedata
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +29,7 @@ from types import TracebackType
 from typing import Self
 
 from singcli.errors import InputError
+from singcli.files import UNPACKING_ERRORS
 from singcli.preparation.pop909 import MAX_TEXT_BYTES, SIDE_FILES
 
 MIDI_SUFFIXES = frozenset({".mid", ".midi", ".kar"})
@@ -39,16 +38,6 @@ ENCRYPTED = 0x1  # bit of a member's flags
 _LICENCE_NAME = re.compile(r"(licen[cs]e|copying)([._-].*)?", re.IGNORECASE)
 _MAX_ID = 120
 MAX_RATIO = 200  # of unpacked to packed size; music shrinks to a tenth, zeros to a thousandth
-_UNPACKING_ERRORS = (
-    OSError,
-    EOFError,
-    KeyError,  # no such member
-    RuntimeError,  # encrypted, or packed in a way that Python cannot unpack
-    ValueError,
-    lzma.LZMAError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +158,7 @@ def _members(archive: Path, name: str, top: Path) -> tuple[list[Source], list[Sk
     skipped: list[Skipped] = []
     try:
         members = _directory(archive)
-    except _UNPACKING_ERRORS as error:
+    except UNPACKING_ERRORS as error:
         return [], [Skipped(name, f"not a readable zip archive ({error})")]
     number_of_name = {member.filename: i for i, member in enumerate(members)}
     for i, member in enumerate(members):
@@ -284,7 +273,7 @@ class SourceReader:
                 content = _read_up_to(source.path, self._max_bytes)
         except PermissionError as error:
             raise InputError(f"{source.name}: cannot be read ({error.strerror})") from error
-        except _UNPACKING_ERRORS as error:
+        except UNPACKING_ERRORS as error:
             raise InputError(f"{source.name}: cannot be read ({error})") from error
         if content is None:
             raise InputError(f"{source.name}: larger than the allowed {self._max_bytes} bytes")
@@ -294,7 +283,7 @@ class SourceReader:
         """Return the annotations beside a source, those that exist, by file name."""
         texts = {}
         for name in SIDE_FILES:
-            with contextlib.suppress(*_UNPACKING_ERRORS):
+            with contextlib.suppress(*UNPACKING_ERRORS):
                 if source.member is not None:
                     beside = str(PurePosixPath(source.member).with_name(name))
                     content = self._archive(source.path).read(beside, MAX_TEXT_BYTES)
@@ -346,7 +335,7 @@ class _Archive:
         for member in sorted(self.file.namelist()):
             path = PurePosixPath(member)
             if _LICENCE_NAME.fullmatch(path.name):
-                with contextlib.suppress(*_UNPACKING_ERRORS):
+                with contextlib.suppress(*UNPACKING_ERRORS):
                     content = self.read(member, MAX_TEXT_BYTES) or b""
                     texts.setdefault(str(path.parent), []).append(content.decode(errors="replace"))
         return {folder: _joined(parts) for folder, parts in texts.items()}

@@ -9,11 +9,12 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from singcli import __version__
 from singcli.errors import InputError, SingError
-from singcli.files import replacing, validate_new_file
+from singcli.files import validate_new_file, write_bytes
 from singcli.model.contract import (
     NO_BASS,
     NO_DURATION,
@@ -92,11 +93,14 @@ def export_onnx(
     for path in (out, beside):
         validate_new_file(path, overwrite=overwrite)
     checkpoint = Checkpoint.read(source)
-    config = TrainConfig.model_validate(checkpoint.run["config"])
+    config = _config(checkpoint, source)
     network = PointerNetwork(config.network.sizes)
     checkpoint.restore_network(network)
     network.eval()
-    card = _card(checkpoint, config, licence)
+    try:
+        card = _card(checkpoint, config, licence)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{source}: the checkpoint lacks facts of its run ({error})") from error
     model = model_from_network(network, card)
     runtime = Runtime.from_bytes(model.SerializeToString(), source=str(out))
     parity = parity_error(network, runtime)
@@ -110,8 +114,7 @@ def export_onnx(
         runtime = Runtime.from_bytes(model.SerializeToString(), source=str(out))
         parity = parity_error(network, runtime)
     content = model.SerializeToString(deterministic=True)
-    with replacing(out) as temporary:
-        temporary.write_bytes(content)
+    write_bytes(out, content, durable=True)
     facts = checkpoint.run
     if licence:
         facts = facts | {"data": facts["data"] | {"licences": {"stated": licence}}}
@@ -124,6 +127,16 @@ def export_onnx(
         parity=parity,
         steps_per_second={n: _steps_per_second(runtime, n) for n in (1, 16)},
     )
+
+
+def _config(checkpoint: Checkpoint, source: Path) -> TrainConfig:
+    try:
+        return TrainConfig.model_validate(checkpoint.run["config"])
+    except (KeyError, ValidationError) as error:
+        raise InputError(
+            f"{source}: the checkpoint's configuration cannot be read",
+            "use the version of singcli that trained it",
+        ) from error
 
 
 def _card(checkpoint: Checkpoint, config: TrainConfig, licence: str | None) -> ModelCard:

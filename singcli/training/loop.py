@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from singcli.dataset import Dataset
 from singcli.errors import InputError
+from singcli.files import append_line
 from singcli.model.contract import SSM_KINDS, SsmKind
 from singcli.structure.texture import DEFAULT_TEXTURE, Texture, fit_texture
 from singcli.training.batches import Batch, batch_from_draws
@@ -59,7 +60,8 @@ class Trainer:
         With which this process shares its batches.
     resume : bool
         Go on from the folder's last checkpoint, with the same configuration and data; only
-        `run.epochs` may differ, and the learning rate then falls towards the new end.
+        `run.epochs` may differ, and the learning rate then falls towards the new end. A run that
+        ended before its first checkpoint begins anew.
     init : Path, optional
         A checkpoint whose weights a new run starts from.
     on_status : callable
@@ -136,8 +138,8 @@ class Trainer:
 
     def _find_checkpoint(self, resume: bool) -> Checkpoint | None:  # noqa: FBT001
         last = self.run_dir / LAST
-        if resume:
-            return Checkpoint.read(last)
+        if resume and (last.exists() or not (self.run_dir / LOG).exists()):
+            return Checkpoint.read(last)  # else the run ended before its first checkpoint
         if last.exists():
             raise InputError(
                 f"{self.run_dir}: already holds a run", "add --resume, or choose another --out"
@@ -349,8 +351,7 @@ class Trainer:
         if not self.workers.leads:
             return
         line = {"event": event, "seconds": round(time.monotonic() - self.started, 1)} | fields
-        with (self.run_dir / LOG).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        append_line(self.run_dir / LOG, json.dumps(line))
 
 
 def _textures(songs: Sequence[TrainingSong], styles: Sequence[str]) -> tuple[Texture, ...]:

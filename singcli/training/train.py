@@ -8,6 +8,7 @@ from pathlib import Path
 
 from singcli.dataset import Dataset
 from singcli.errors import InputError
+from singcli.files import held, remove_temporaries
 from singcli.training.config import TrainConfig, read_config
 from singcli.training.device import device_from_name
 from singcli.training.loop import RunResult, Trainer
@@ -52,7 +53,10 @@ def train(
     Raises
     ------
     InputError
-        If configuration, data or folder cannot be used; nothing has been written then.
+        If configuration, data or folder cannot be used, or another process writes to it; nothing
+        has been written then.
+    SingError
+        If the disk is full or one of the processes ended; the last checkpoint is whole.
     KeyboardInterrupt
         After saving, if the user or the system asks to stop.
     """
@@ -99,4 +103,8 @@ def _work(
         init=init,
         on_status=on_status,
     )
-    return trainer.train(max_minutes=max_minutes)
+    if not workers.leads:
+        return trainer.train(max_minutes=max_minutes)
+    with held(out):
+        remove_temporaries(out)
+        return trainer.train(max_minutes=max_minutes)
