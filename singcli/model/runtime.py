@@ -89,6 +89,7 @@ class Runtime:
             ort_errors.InvalidProtobuf,
             ort_errors.NotImplemented,
             ort_errors.RuntimeException,
+            ValueError,  # an input is missing; or a message that is not Unicode
         )
         foreign = InputError(
             f"{source}: not a model of singcli",
@@ -98,14 +99,19 @@ class Runtime:
             raise foreign
         validate_graph(content, source=source)
         try:
-            session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+            session = ort.InferenceSession(
+                content,
+                options,
+                providers=["CPUExecutionProvider"],
+                enable_fallback=False,  # would print on stdout and try the same again
+            )
+            card = session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
+            names = {output.name for output in session.get_outputs()}
         except failures as error:
             raise InputError(
                 f"{source}: damaged or not an ONNX file",
                 "use a file written by singcli export-onnx",
             ) from error
-        card = session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
-        names = {output.name for output in session.get_outputs()}
         if card is None or not names.issuperset((*STEP_OUTPUTS, *NOTE_OUTPUTS)):
             raise foreign
         read = ModelCard.from_json(card, source=source)
