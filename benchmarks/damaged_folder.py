@@ -140,6 +140,7 @@ def main() -> None:
         {"files": arguments.files, "seconds": outcome.seconds, "reasons": counts,
          "verdicts": verdicts},
     )  # fmt: skip
+    sys.exit(any(line.startswith("MISSED") for line in verdicts))
 
 
 if __name__ == "__main__":

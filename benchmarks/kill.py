@@ -207,6 +207,7 @@ def main() -> None:
     ]
     print("", *verdicts, sep="\n")
     write_json(arguments.json, {"rows": rows, "verdicts": verdicts})
+    sys.exit(any(line.startswith("MISSED") for line in verdicts))
 
 
 if __name__ == "__main__":

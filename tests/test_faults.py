@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -369,6 +371,14 @@ class TestAllowance:
         pytest.importorskip("resource")
         monkeypatch.setattr(allowance, "GRACE_SECONDS", 0)
         assert os.WTERMSIG(in_child(lambda: greedy("native"))) == signal.SIGXCPU
+
+
+def test_the_page_tells_the_limits() -> None:
+    page = (ROOT / "docs" / "limits.md").read_text(encoding="utf-8")
+    limits = dataclasses.asdict(Limits()) | dataclasses.asdict(Allowance())
+    limits["max_memory"] = limits.pop("max_memory_mb")
+    found = re.findall(r"^\| `--([a-z-]+)` \| (\d+) \|", page, re.MULTILINE)
+    assert {name.replace("-", "_"): float(value) for name, value in found} == limits
 
 
 def test_a_lost_training_process_ends_in_one_line() -> None:
