@@ -83,6 +83,7 @@ def prepare(
     pickups: bool = False,
     rules: str | Path = DEFAULT_RULES,
     sections: bool = True,
+    find_sections: bool = False,
     validation: Validation | None = None,
     seed: int = 0,
     licence: str | None = None,
@@ -105,6 +106,8 @@ def prepare(
         A folder, made if need be.
     beats, pickups, sections
         How a file is read, see `prepared_score`.
+    find_sections : bool
+        Whether songs without section labels get those that the analyser hears.
     rules : str or Path
         Voice rules that come with the tool, by name, or a TOML file.
     validation : Validation, optional
@@ -139,7 +142,9 @@ def prepare(
             f"style = {style!r}, allowed: a word of up to 32 small letters, digits and hyphens"
         )
     validation = validation or Validation()
-    settings = Settings(read_voice_rules(rules), beats, pickups, sections, limits or Limits())
+    settings = Settings(
+        read_voice_rules(rules), beats, pickups, sections, find_sections, limits or Limits()
+    )
     sources, skipped = find_sources(inputs)
     output.make_room(out, sources, overwrite=overwrite)
     with SourceReader(settings.limits.max_bytes) as reader:

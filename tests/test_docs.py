@@ -201,7 +201,9 @@ class TestDriver:
         source = np.maximum(np.arange(n_steps) - lag, -1)
         planes = np.concatenate([song.onsets, song.sounding], axis=1)
         draft = features.take_steps(planes, source)
-        bar_ago = features.take_steps(song.onsets, features.steps_a_bar_ago(bar_beats))
+        bars_ago = [
+            features.take_steps(song.onsets, steps) for steps in features.steps_bars_ago(bar_beats)
+        ]
         lead, age = features.last_lead(song.onsets)
         sections = [features.SectionPlace(bar, 4, tune=True) for bar in (0, 4)]
         held = np.concatenate([np.zeros_like(song.onsets[:1]), song.sounding[:-1]])
@@ -214,6 +216,7 @@ class TestDriver:
                 bar_beats, kind="form", mode="major", sections=sections, style=0
             ),
             "loudness": features.last_loudness(song.onsets, song.velocity_map),
+            "articulation": features.articulation(song.onsets, fed["carried"] > 0),
             "lead": lead,
             "lead_age": age[:, None],
             "bass": features.last_bass(song.onsets),
@@ -222,9 +225,9 @@ class TestDriver:
             np.testing.assert_allclose(fed[name], wanted, rtol=1e-6, err_msg=name)
         again = song.onsets  # whether a note that is struck again was held does not show
         np.testing.assert_array_equal(fed["carried"] * ~again, song.sounding & held & ~again)
-        now, after = fed["bar_ago"].reshape(n_steps, 2, -1).swapaxes(0, 1)
-        np.testing.assert_array_equal(now, bar_ago)
-        np.testing.assert_array_equal(after[:-1], bar_ago[1:])
+        now, after = fed["bars_ago"].reshape(n_steps, 2, -1).swapaxes(0, 1)
+        np.testing.assert_array_equal(now, np.concatenate(bars_ago, axis=1))
+        np.testing.assert_array_equal(after[:-1], now[1:])
         np.testing.assert_array_equal(fed["grade"][:, 1], draft[:, :176].any(axis=1))
         assert set(fed["grade"][source < 0, 0]) == {0}
         for name, before in (("hidden", "next_hidden"), ("cell", "next_cell")):

@@ -58,6 +58,13 @@ def prepare(
             "--sections/--no-sections", help="Align POP909's human section labels and keep them."
         ),
     ] = True,
+    find_sections: Annotated[
+        bool,
+        typer.Option(
+            "--find-sections",
+            help="Give songs without section labels those that `ssm` finds.",
+        ),
+    ] = False,
     validation_fraction: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Share of the songs held out for validation.")
     ] = 0.1,
@@ -118,6 +125,7 @@ def prepare(
             pickups=pickups,
             rules=rules,
             sections=sections,
+            find_sections=find_sections,
             validation=Validation(validation_fraction, validation_ids),
             seed=seed,
             licence=_licence_text(licence),

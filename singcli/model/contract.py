@@ -23,7 +23,7 @@ from singcli.music.key import Mode
 from singcli.music.score import LEAD, MIN_PITCH, N_PITCHES, N_VOICES, STEPS_PER_BEAT
 from singcli.structure.texture import Texture
 
-CONTRACT_VERSION = 2
+CONTRACT_VERSION = 3
 CARD_KEY = "singcli"  # of the card in the file's metadata
 PART_INPUT = "note_part"  # bool, shape=(): which part of the graph runs
 
@@ -45,6 +45,8 @@ NO_LEAD = N_PITCHES  # "no lead note yet" in place of the last lead pitch
 NO_BASS = N_PITCHES  # the same of the last bass pitch
 REACH = 24  # semitones on either side of the last lead or bass note with a logit of their own
 LEAD_AGE_STEPS = 64
+BARS_AGO = (1, 2, 4)  # how far back the network sees what was played at the same place of a bar
+N_ARTICULATION = 5  # columns of `features.articulation`
 
 SsmKind = Literal["music", "form", "none"]
 SSM_KINDS: tuple[SsmKind, ...] = ("music", "form", "none")
@@ -70,8 +72,8 @@ PLACE_SIZES = (
 )
 N_PLACE = sum(PLACE_SIZES)
 N_CONTEXT = 2 * N_NOTE_TOKENS
-# Draft onset, draft sounding, onset a bar ago, carried over, onset and sounding in the context.
-N_TOKEN_HINTS = 6
+# Draft onset and sounding, carried over, onset and sounding in the context, onsets of `BARS_AGO`.
+N_TOKEN_HINTS = 5 + len(BARS_AGO)
 
 # token -> (voice, pitch) and back
 TOKEN_VOICE = np.repeat(np.arange(N_VOICES), N_PITCHES).astype(np.uint8)
@@ -111,7 +113,7 @@ class NetworkSizes:
     lstm: int = 384
     roll: int = 128
     draft: int = 128
-    bar: int = 64
+    bar: int = 96
     context: int = 64
     hidden: int = 320
     duration: int = 128
@@ -128,22 +130,23 @@ def step_inputs(n: int, sizes: NetworkSizes) -> dict[str, npt.NDArray[Any]]:
 
     `previous` onsets of the step before; `carried` notes held over into this step; `draft` and
     `next_draft` onsets, then sounding notes, of the source of this step and of the next one;
-    `bar_ago` onsets a bar before this step, then before the next one; `context` onsets, then
-    sounding notes, of all earlier beats, weighted by the SSM; `place` one-hots of `PLACE_SIZES`;
-    `grade` similarity to the source, and 1 where the draft has an onset; `loudness` as
-    `features.last_loudness`; `lead` and `lead_age` as `features.last_lead`, `bass` as
-    `features.last_bass`; `hidden`, `cell` the state.
+    `bars_ago` onsets 1, 2 and 4 bars before this step, then before the next one; `context` onsets,
+    then sounding notes, of all earlier beats, weighted by the SSM; `place` one-hots of
+    `PLACE_SIZES`; `grade` similarity to the source, and 1 where the draft has an onset; `loudness`
+    as `features.last_loudness`; `articulation` as `features.articulation`; `lead` and `lead_age` as
+    `features.last_lead`, `bass` as `features.last_bass`; `hidden`, `cell` the state.
     """
     floats = {
         "previous": N_NOTE_TOKENS,
         "carried": N_NOTE_TOKENS,
         "draft": 2 * N_NOTE_TOKENS,
         "next_draft": 2 * N_NOTE_TOKENS,
-        "bar_ago": 2 * N_NOTE_TOKENS,
+        "bars_ago": 2 * len(BARS_AGO) * N_NOTE_TOKENS,
         "context": N_CONTEXT,
         "place": N_PLACE,
         "grade": 2,
         "loudness": N_VOICES,
+        "articulation": N_ARTICULATION,
     }
     inputs: dict[str, npt.NDArray[Any]] = {
         k: np.zeros((n, w), np.float32) for k, w in floats.items()

@@ -8,24 +8,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from singcli import dataset
-from singcli.dataset import Entry
+from singcli.dataset import Entry, SectionSpan
 from singcli.errors import InputError
-from singcli.music.score import VOICE_NAMES
+from singcli.music.score import LEAD, STEPS_PER_BEAT, VOICE_NAMES, Score
 from singcli.music.voices import VoiceRules
 from singcli.preparation.limits import Limits
 from singcli.preparation.scores import Beats, prepared_score
 from singcli.preparation.sources import Skipped
+from singcli.structure.segmentation import sections_from_score
+
+MELODIC_SHARE = 0.5  # of a found section's bars with a note of the lead
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the content of a song's file depends on, beside its source; see `prepared_score`."""
+    """What the content of a song's file depends on, beside its source; see `prepared_score`.
+
+    `find_sections` says whether songs without labels get those of the analyser.
+    """
 
     rules: VoiceRules
     beats: Beats
     pickups: bool
     sections: bool
+    find_sections: bool
     limits: Limits
 
     def to_json(self) -> dict[str, Any]:
@@ -72,6 +81,9 @@ def make_song(task: Task, *, out: Path, settings: Settings) -> Entry | Skipped:
     except Exception as error:  # noqa: BLE001 - a bug of ours or a library's, met in this file
         return Skipped(task.source, f"unexpected {type(error).__name__}: {error}")
     score = made.score
+    sections = made.sections
+    if settings.find_sections and not sections:
+        sections = found_sections(score)
     entry = Entry(
         id=task.id,
         source=task.source,
@@ -85,11 +97,28 @@ def make_song(task: Task, *, out: Path, settings: Settings) -> Entry | Skipped:
         key=None if score.key is None else str(score.key),
         key_source=made.key_source,
         voices={name: int((score.voice == v).sum()) for v, name in enumerate(VOICE_NAMES)},
-        sections=made.sections,
+        sections=sections,
         alignment=made.alignment,
     )
     dataset.write_song(dataset.song_path(out, task.id), score, entry)
     return entry
+
+
+def found_sections(score: Score) -> tuple[SectionSpan, ...]:
+    """Return the sections that the analyser hears; melodic where half of their bars have a lead."""
+    lead_bars = np.searchsorted(
+        score.bar_beats, score.step[score.voice == LEAD] // STEPS_PER_BEAT, side="right"
+    )
+    has_lead = np.bincount(lead_bars - 1, minlength=score.n_bars) > 0
+    return tuple(
+        SectionSpan(
+            span.label,
+            span.start_bar,
+            span.n_bars,
+            bool(has_lead[span.start_bar : span.start_bar + span.n_bars].mean() >= MELODIC_SHARE),
+        )
+        for span in sections_from_score(score)
+    )
 
 
 def reason(error: InputError, source: str) -> str:

@@ -105,17 +105,18 @@ class Batch:
             missing = stop - start - tensor.shape[1]
             return torch.nn.functional.pad(tensor, (0, 0, 0, missing)) if missing else tensor
 
-        bar_ago = torch.cat([piece("bar_ago"), piece("bar_ago", 1)], -1)
+        bars_ago = torch.cat([piece("bars_ago"), piece("bars_ago", 1)], -1)
         return StepInputs(
             previous=piece("previous"),
             carried=piece("carried"),
             draft=piece("draft"),
             next_draft=piece("draft", 1),
-            bar_ago=bar_ago,
+            bars_ago=bars_ago,
             context=piece("context"),
             place=piece("place"),
             grade=piece("grade"),
             loudness=piece("loudness"),
+            articulation=piece("articulation"),
             lead=piece("lead"),
             lead_age=piece("lead_age"),
             bass=piece("bass"),
@@ -150,9 +151,9 @@ def _n_beats(song: TrainingSong, draw: Draw) -> int:
     return int(end - bar_beats[draw.first_bar])
 
 
-_ROLLS = ("previous", "carried", "draft", "bar_ago")
+_ROLLS = ("previous", "carried", "draft", "bars_ago")
 _LAST_PITCHES = {"lead": NO_LEAD, "bass": NO_BASS}
-_FLOATS = ("context", "place", "grade", "loudness", "lead_age")
+_FLOATS = ("context", "place", "grade", "loudness", "articulation", "lead_age")
 
 
 def _padded(arrays: list[npt.NDArray[np.generic]], n_steps: int) -> npt.NDArray[np.generic]:

@@ -28,13 +28,14 @@ from singcli.model.contract import (
 from singcli.model.features import (
     SectionPlace,
     TokenScore,
+    articulation,
     last_bass,
     last_lead,
     last_loudness,
     place_features,
     soft_context,
     source_steps,
-    steps_a_bar_ago,
+    steps_bars_ago,
     take_steps,
 )
 from singcli.music.meter import is_compound
@@ -164,11 +165,12 @@ class Example:
     previous: npt.NDArray[np.bool_]
     carried: npt.NDArray[np.bool_]
     draft: npt.NDArray[np.bool_]
-    bar_ago: npt.NDArray[np.bool_]
+    bars_ago: npt.NDArray[np.bool_]
     context: npt.NDArray[np.float32]
     place: npt.NDArray[np.float32]
     grade: npt.NDArray[np.float32]
     loudness: npt.NDArray[np.float32]
+    articulation: npt.NDArray[np.float32]
     lead: npt.NDArray[np.int64]
     lead_age: npt.NDArray[np.float32]
     bass: npt.NDArray[np.int64]
@@ -260,7 +262,9 @@ def example_from_draw(song: TrainingSong, draw: Draw, settings: ExampleSettings)
         previous=np.concatenate([np.zeros_like(onsets[:1]), onsets[:-1]]),
         carried=carried,
         draft=draft,
-        bar_ago=take_steps(onsets, steps_a_bar_ago(bar_beats)),
+        bars_ago=np.concatenate(
+            [take_steps(onsets, steps) for steps in steps_bars_ago(bar_beats)], axis=1
+        ),
         context=context,
         place=place_features(
             bar_beats,
@@ -273,6 +277,7 @@ def example_from_draw(song: TrainingSong, draw: Draw, settings: ExampleSettings)
         ),
         grade=np.stack([grade, draft_onsets.any(axis=1)], axis=1).astype(np.float32),
         loudness=last_loudness(onsets, song.tokens.velocity_map[steps]),
+        articulation=articulation(onsets, carried),
         lead=lead,
         lead_age=age[:, None],
         bass=last_bass(onsets),
