@@ -23,7 +23,7 @@ Guibas, "The earth mover's distance as a metric for image retrieval" (IJCV 2000)
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -129,13 +129,13 @@ def top_intervals(roll: Roll) -> Counts:
     Source: pitch interval (PI), Yang and Lerch (2020); differs: of the top line, row by row.
     """
     top = N_ROW_PITCHES - 1 - roll[:, ::-1].argmax(axis=1)
-    sounding = roll.any(axis=1)
+    sounding = np.asarray(roll.any(axis=1))
     intervals = np.diff(top)[sounding[1:] & sounding[:-1]]
     return np.bincount(intervals + OFFSET, minlength=N_INTERVALS).astype(np.int64)
 
 
 def wasserstein(
-    reference: npt.NDArray[np.number], estimated: npt.NDArray[np.number]
+    reference: npt.NDArray[np.integer[Any]], estimated: npt.NDArray[np.integer[Any]]
 ) -> npt.NDArray[np.float64]:
     """Return the 1-Wasserstein (earth mover's) distance of distributions of whole numbers.
 
@@ -161,7 +161,7 @@ def wasserstein(
     return distance
 
 
-def _shares(counts: npt.NDArray[np.number]) -> npt.NDArray[np.float64]:
+def _shares(counts: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float64]:
     total = counts.sum(axis=-1, keepdims=True).astype(np.float64)
     shares: npt.NDArray[np.float64] = counts / np.where(total > 0, total, np.nan)
     return shares

@@ -90,11 +90,12 @@ def blanked_at_rests(task: RowTask, roll: Roll) -> Roll:
     """Return a roll emptied after the seed wherever the diagonal of the matrix is 0."""
     rests = np.diagonal(task.ssm) == 0
     rests[: len(task.seed_rows)] = False
-    return roll & ~rests[:, None]
+    blanked: Roll = roll & ~rests[:, None]
+    return blanked
 
 
 def blank_roll(task: RowTask) -> Roll:
     """Return the seed rows followed by empty ones, shape=(n_rows, 128)."""
-    roll = np.zeros((len(task.ssm), N_ROW_PITCHES), np.bool_)
+    roll = np.zeros((task.n_rows, N_ROW_PITCHES), np.bool_)
     roll[: len(task.seed_rows)] = task.seed_rows
     return roll
