@@ -40,7 +40,9 @@ class OuterLines:
         self._heard_step = np.full(n_rows, LONG_AGO, np.int64)  # the latest in which a lead sounds
         self._endings = np.tile(ENDINGS_AT_FIRST, (n_rows, 1))
 
-    def inputs(self, step: int, carried: npt.NDArray[np.bool_]) -> dict[str, npt.NDArray[np.generic]]:
+    def inputs(
+        self, step: int, carried: npt.NDArray[np.bool_]
+    ) -> dict[str, npt.NDArray[np.generic]]:
         """Return what the step part is told of them.
 
         Parameters

@@ -12,14 +12,12 @@ import torch
 from torch import Tensor
 
 from singcli.model.contract import N_NOTE_TOKENS, NO_BASS, NO_LEAD
-from singcli.music.score import STEPS_PER_BEAT
 from singcli.training.examples import (
     Decisions,
     Draw,
     Example,
     ExampleSettings,
-    TrainingSong,
-    example_from_draw,
+    Trainable,
 )
 from singcli.training.networks import StepInputs
 
@@ -124,7 +122,7 @@ class Batch:
 
 
 def batch_from_draws(
-    songs: Sequence[TrainingSong],
+    songs: Sequence[Trainable],
     draws: Sequence[Draw],
     settings: ExampleSettings,
     *,
@@ -134,21 +132,15 @@ def batch_from_draws(
 
     Parameters
     ----------
-    songs : sequence of TrainingSong
+    songs : sequence of Trainable
     draws : sequence of Draw
         Of the whole batch.
     share : slice
         Which of the draws to lay out.
     """
-    examples = [example_from_draw(songs[draw.song], draw, settings) for draw in draws[share]]
-    lengths = (_n_beats(songs[draw.song], draw) for draw in draws)
-    return Batch.from_examples(examples, n_steps=max(lengths) * STEPS_PER_BEAT)
-
-
-def _n_beats(song: TrainingSong, draw: Draw) -> int:
-    bar_beats = song.score.bar_beats
-    end = bar_beats[-1] if draw.end_bar is None else bar_beats[draw.end_bar]
-    return int(end - bar_beats[draw.first_bar])
+    examples = [songs[draw.song].example(draw, settings) for draw in draws[share]]
+    lengths = (songs[draw.song].n_steps(draw) for draw in draws)
+    return Batch.from_examples(examples, n_steps=max(lengths))
 
 
 _ROLLS = ("previous", "carried", "draft", "bars_ago")
