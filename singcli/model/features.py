@@ -315,8 +315,8 @@ def articulation(onsets: Roll, carried: Roll) -> Floats:
     np.ndarray, shape=(n_steps, N_ARTICULATION), float32
         As `Articulation.inputs`.
     """
-    struck = onsets[:, :N_PITCHES].any(axis=1)
-    held = carried[:, :N_PITCHES].any(axis=1)
+    struck: npt.NDArray[np.bool_] = np.any(onsets[:, :N_PITCHES], axis=1)
+    held: npt.NDArray[np.bool_] = np.any(carried[:, :N_PITCHES], axis=1)
     before = _latest_before((struck | held)[:, None])
     silence = np.where(before >= 0, np.arange(len(onsets)) - 1 - before, LEAD_AGE_STEPS)
     ended = np.flatnonzero(struck & (before >= 0))

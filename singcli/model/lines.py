@@ -5,6 +5,8 @@ The same as `features.last_lead`, `last_bass` and `articulation`, step by step i
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -19,6 +21,8 @@ from singcli.model.features import (
 from singcli.music.score import N_PITCHES
 
 Floats = npt.NDArray[np.float32]
+Arrays = dict[str, npt.NDArray[Any]]
+
 LONG_AGO = -(10**6)
 
 
@@ -38,11 +42,10 @@ class OuterLines:
         self.bass = np.full(n_rows, NO_BASS, np.int64)
         self.lead_step = np.full(n_rows, LONG_AGO, np.int64)
         self._heard_step = np.full(n_rows, LONG_AGO, np.int64)  # the latest in which a lead sounds
+        self._held: npt.NDArray[np.bool_] = np.zeros(n_rows, np.bool_)
         self._endings = np.tile(ENDINGS_AT_FIRST, (n_rows, 1))
 
-    def inputs(
-        self, step: int, carried: npt.NDArray[np.bool_]
-    ) -> dict[str, npt.NDArray[np.generic]]:
+    def inputs(self, step: int, carried: npt.NDArray[np.bool_]) -> Arrays:
         """Return what the step part is told of them.
 
         Parameters
@@ -50,7 +53,7 @@ class OuterLines:
         carried : np.ndarray, shape=(R, 176), bool
             Notes held over into this step.
         """
-        self._held = carried[:, :N_PITCHES].any(axis=1)
+        self._held = np.any(carried[:, :N_PITCHES], axis=1)
         return {
             "articulation": articulation_columns(self._held, self._silence(step), self._endings),
             "lead": self.lead,

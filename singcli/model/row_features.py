@@ -143,4 +143,5 @@ def rows_ago(n_rows: int) -> npt.NDArray[np.int64]:
     -------
     np.ndarray, shape=(len(BARS_AGO), n_rows), int64
     """
-    return np.maximum(np.arange(n_rows) - ROWS_A_BAR * np.array(BARS_AGO)[:, None], -1)
+    ago: npt.NDArray[np.int64] = np.arange(n_rows) - ROWS_A_BAR * np.array(BARS_AGO)[:, None]
+    return np.maximum(ago, -1)

@@ -186,9 +186,7 @@ class _Writer:
         durations = np.full((m, N_NOTE_TOKENS), NO_DURATION, np.int64)
         drafts = self.planes[sources, :N_NOTE_TOKENS]
         following = choice.next_token_table(drafts > 0)
-        shift = (
-            np.linspace(*SHIFT_SPREAD, m, dtype=np.float32) if m > 1 else np.zeros(1, np.float32)
-        )
+        shift = np.linspace(*(SHIFT_SPREAD if m > 1 else (0.0, 0.0)), m, dtype=np.float32)
         pull = self._pull(row)
         asleep = not (self.remaining > 0).any()
         uniforms = self.rng.random((m, MAX_NOTES_PER_STEP + 1, _DRAWS))
@@ -261,7 +259,9 @@ class _Writer:
     def _choose(self, row: int, onsets: npt.NDArray[np.bool_]) -> int:
         """Return the candidate that is kept."""
         chroma = self._chroma(onsets)
-        errors = row_errors(chroma @ self.chroma[:row].T, self.plan.ssm[row, :row])
+        errors = row_errors(
+            chroma @ self.chroma[:row].T, self.plan.ssm[row, :row].astype(np.float64)
+        )
         weight = steering_weight(self.pointer.steering)
         return choose_candidate(errors, weight, self.rng.random())
 

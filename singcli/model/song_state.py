@@ -49,9 +49,9 @@ class BeatView(NamedTuple):
 
     `planes` (M, n + 1, 352) onsets, then sounding notes of the sources; `durations`, `velocities`
     (M, n, 176) classes of the sources' onsets; `following` (M, n, 177) from `next_token_table`;
-    `bars_ago` (M, n + 1, 528) onsets of `BARS_AGO`; `context` (M, n, N_CONTEXT); `place` (M, n, N_PLACE);
-    `grade` (M,) similarity to the sources; `overlap` (M,) wanted with the sources, NaN where it is
-    left to the network; `attraction` (M, n, 176) of steering; `own_source` (M,),
+    `bars_ago` (M, n + 1, 528) onsets of `BARS_AGO`; `context` (M, n, N_CONTEXT); `place`
+    (M, n, N_PLACE); `grade` (M,) similarity to the sources; `overlap` (M,) wanted with the sources,
+    NaN where it is left to the network; `attraction` (M, n, 176) of steering; `own_source` (M,),
     `own_bar` (M, len(BARS_AGO)) whether the step after looks back at the beat's own first step,
     which is not played yet.
     """
