@@ -99,6 +99,11 @@ def generate_songs(
     wish_of = (lambda _seed: wish) if isinstance(wish, Wish) else wish
     options = wish_of(targets[0][0]).options()
     runtime = Runtime.open(model)
+    if runtime.card.material != "songs":
+        raise InputError(
+            f"{model}: a model of {runtime.card.material}, which have no bars and voices",
+            "choose a model of songs; this one is for evaluate --protocol sing",
+        )
     validate_targets(
         [path for _, path in targets],
         overwrite=overwrite,

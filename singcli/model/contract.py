@@ -48,6 +48,7 @@ LEAD_AGE_STEPS = 64
 BARS_AGO = (1, 2, 4)  # how far back the network sees what was played at the same place of a bar
 N_ARTICULATION = 5  # columns of `features.articulation`
 
+Material = Literal["songs", "rows"]
 SsmKind = Literal["music", "form", "none"]
 SSM_KINDS: tuple[SsmKind, ...] = ("music", "form", "none")
 MODES: tuple[Mode, ...] = ("major", "minor")
@@ -200,6 +201,8 @@ class ModelCard:
     sizes : NetworkSizes
     styles : tuple of str
         Kinds of music that the model tells apart, the usual one first; () if it knows but one.
+    material : {"songs", "rows"}
+        What a step is: a quarter of a beat of a song, or a row of `row_features`.
     textures : tuple of Texture
         Of the music of each style, or of all music without styles; laid under every form.
     context_temperature : float > 0
@@ -220,6 +223,7 @@ class ModelCard:
     continuation_bonus: float
     licence: str
     training: dict[str, Any]
+    material: Material = "songs"
     version: int = CONTRACT_VERSION
 
     def style_index(self, style: str | None) -> int | None:

@@ -106,7 +106,11 @@ class RowPlan:
     def from_ssm(
         cls, ssm: Matrix, *, kind: SsmKind, temperature: float, continuation_bonus: float
     ) -> RowPlan:
-        """Read sources and weights from a matrix, or none of them for the kind "none"."""
+        """Read sources and weights from a matrix, or none of them for the kind "none".
+
+        No row has the one just before it as its source: what is held says that already, and the
+        draft of the next row would be the row that is to be written.
+        """
         n_rows = len(ssm)
         blank = kind == "none"
         silent = np.zeros(n_rows, np.bool_) if blank else ssm.diagonal() == 0
@@ -114,7 +118,7 @@ class RowPlan:
             ssm=ssm,
             repeat_map=all_new(n_rows)
             if blank
-            else repeat_map_from_ssm(ssm, continuation_bonus=continuation_bonus),
+            else repeat_map_from_ssm(np.tril(ssm, -2), continuation_bonus=continuation_bonus),
             weights=np.zeros_like(ssm) if blank else context_weights(ssm, temperature=temperature),
             place=row_places(n_rows, kind, silent),
             silent=silent,

@@ -150,7 +150,7 @@ class _Writer:
         draft = self.planes[sources]
         following = np.where(sources >= 0, sources + 1, -1)
         following[0] = self.source[row + 1]
-        following[following >= row] = -1
+        following[1:][following[1:] >= row] = -1
         context = self.plan.weights[row, :row] @ self.planes[:row]
         ago = np.concatenate([self.ago[:, row], self.ago[:, row + 1]])
         alike = np.where(sources >= 0, self.plan.ssm[row, sources], 0.0).clip(0.0, 1.0)

@@ -132,6 +132,7 @@ def _card(checkpoint: Checkpoint, config: TrainConfig, licence: str | None) -> M
     return ModelCard(
         name=config.name,
         sizes=config.network.sizes,
+        material=checkpoint.run.get("material", "songs"),
         styles=tuple(checkpoint.run["styles"]),
         textures=tuple(Texture(**texture) for texture in checkpoint.run["textures"]),
         context_temperature=config.data.context_temperature,

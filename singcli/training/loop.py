@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -14,15 +13,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from singcli.dataset import Dataset
 from singcli.errors import InputError
 from singcli.model.contract import SSM_KINDS, SsmKind
-from singcli.structure.texture import DEFAULT_TEXTURE, Texture, fit_texture
 from singcli.training.batches import Batch, batch_from_draws
 from singcli.training.checkpoint import Checkpoint, Progress, write_checkpoint
 from singcli.training.config import TrainConfig
+from singcli.training.corpora import (
+    Corpora,
+    facts_of,
+    fitted_textures,
+    material_of,
+    songs_of,
+    styles_of,
+)
 from singcli.training.device import mixed_precision
-from singcli.training.examples import ExampleSettings, TrainingSong, epoch_draws
+from singcli.training.examples import ExampleSettings, Trainable, epoch_draws
 from singcli.training.interrupts import held_interrupt
 from singcli.training.loss import State, chunk_loss
 from singcli.training.networks import PointerNetwork
@@ -33,7 +38,6 @@ from singcli.training.workers import Workers
 LAST, BEST, LOG = "last.safetensors", "best.safetensors", "log.jsonl"
 CHECKPOINT_SECONDS = 180.0
 LOG_SECONDS = 30.0
-TEXTURE_LAGS = 65  # beats: 16 bars of 4/4, where the grain is strong
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ class Trainer:
 
     Parameters
     ----------
-    datasets : sequence of Dataset
+    datasets : sequence of Dataset, or of RowDataset
         From `singcli prepare`.
     config : TrainConfig
     run_dir : Path
@@ -74,7 +78,7 @@ class Trainer:
 
     def __init__(
         self,
-        datasets: Sequence[Dataset],
+        datasets: Corpora,
         config: TrainConfig,
         run_dir: Path,
         *,
@@ -88,8 +92,7 @@ class Trainer:
         self.on_status = on_status
         checkpoint = self._find_checkpoint(resume)
         self.songs, self.validation = (
-            [TrainingSong.from_song(song) for data in datasets for song in data.songs(split)]
-            for split in ("train", "validation")
+            songs_of(datasets, split) for split in ("train", "validation")
         )
         if len(self.songs) < workers.size or not self.validation:
             raise InputError(
@@ -97,20 +100,20 @@ class Trainer:
                 f"validation songs, at least {workers.size} and 1 are needed",
                 "prepare more songs, or another --validation-fraction",
             )
-        styles = tuple(dict.fromkeys(data.style for data in datasets if data.style is not None))
+        styles = styles_of(datasets)
         self.settings = ExampleSettings(
             styles=styles,
-            textures=_textures(self.songs, styles),
+            textures=fitted_textures(self.songs, styles),
             context_temperature=config.data.context_temperature,
             continuation_bonus=config.data.continuation_bonus,
         )
         self.run = {
             "config": config.model_dump(),
+            "material": material_of(datasets),
             "styles": list(styles),
             "textures": [asdict(texture) for texture in self.settings.textures],
-            "data": {
-                "fingerprint": _fingerprint(datasets),
-                "licences": {k: v for data in datasets for k, v in data.licences.items()},
+            "data": facts_of(datasets)
+            | {
                 "training_songs": len(self.songs),
                 "validation_songs": len(self.validation),
             },
@@ -263,8 +266,11 @@ class Trainer:
         every = self.config.run.full_validation_epochs
         full = self.progress.epoch % every == 0 or self.progress.epoch == self.config.run.epochs
         kinds: tuple[SsmKind, ...] = SSM_KINDS if full else ("music",)
+        songs = self._headline_songs
         figures: dict[str, Figures] = {
-            kind: self._validate(kind, self._headline_songs) for kind in kinds
+            kind: self._validate(kind, songs)
+            for kind in kinds
+            if kind != "form" or any(song.repeats for song in songs)
         }
         nats = figures["music"]["nats_per_step"]
         for style in self.settings.styles[1:] if full else ():
@@ -280,14 +286,14 @@ class Trainer:
         self._save_last()
 
     @property
-    def _headline_songs(self) -> list[TrainingSong]:
+    def _headline_songs(self) -> list[Trainable]:
         """Songs that the run is judged by: those of the usual style."""
         return self._songs_of(self.settings.styles[0]) if self.settings.styles else self.validation
 
-    def _songs_of(self, style: str) -> list[TrainingSong]:
+    def _songs_of(self, style: str) -> list[Trainable]:
         return [song for song in self.validation if song.style == style]
 
-    def _validate(self, kind: SsmKind, songs: Sequence[TrainingSong]) -> Figures:
+    def _validate(self, kind: SsmKind, songs: Sequence[Trainable]) -> Figures:
         return validate(
             self.average,
             songs,
@@ -353,34 +359,8 @@ class Trainer:
             file.write(json.dumps(line) + "\n")
 
 
-def _textures(songs: Sequence[TrainingSong], styles: Sequence[str]) -> tuple[Texture, ...]:
-    """Fit a texture to the songs of each style, or to all songs without styles."""
-    if not styles:
-        return (_common_texture(songs),)
-    return tuple(_common_texture([s for s in songs if s.style == style]) for style in styles)
-
-
-def _common_texture(songs: Sequence[TrainingSong]) -> Texture:
-    """Fit the texture to the songs in the commonest meter (all bars of one length)."""
-    by_meter: dict[int, list[TrainingSong]] = {}
-    for song in songs:
-        lengths = set((song.score.bar_beats[1:] - song.score.bar_beats[:-1]).tolist())
-        if len(lengths) == 1:
-            by_meter.setdefault(lengths.pop(), []).append(song)
-    if not by_meter:
-        return DEFAULT_TEXTURE
-    beats_per_bar, group = max(by_meter.items(), key=lambda item: len(item[1]))
-    return fit_texture([song.ssm for song in group], beats_per_bar, TEXTURE_LAGS)
-
-
 def _fixed_part(facts: Any) -> Any:
     """Return what a resumed run may not change: all but the number of epochs."""
     plain = json.loads(json.dumps(facts))
     plain.get("run", {}).pop("epochs", None)
     return plain
-
-
-def _fingerprint(datasets: Sequence[Dataset]) -> str:
-    """Hash what the songs and their splits are."""
-    rows = [(e.id, e.fingerprint, e.split) for data in datasets for e in data.entries]
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()

@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from singcli.dataset import Dataset
 from singcli.errors import InputError
 from singcli.training.config import TrainConfig, read_config
+from singcli.training.corpora import open_corpora
 from singcli.training.device import device_from_name
 from singcli.training.loop import RunResult, Trainer
 from singcli.training.status import Status
@@ -64,17 +64,13 @@ def train(
         processes = min(os.cpu_count() or 1, 8) if chosen.type == "cpu" else 1
     if processes > 1 and chosen.type != "cpu":
         raise InputError(f"--processes {processes}: only the CPU is shared, found {chosen.type}")
-    _open(data)  # fail here and not in the followers
+    open_corpora(data)  # fail here and not in the followers
     with crew(
         processes, _work, (data, config, out, chosen.type, resume, max_minutes, init)
     ) as workers:
         return _work(
             workers, data, config, out, chosen.type, resume, max_minutes, init, on_status=on_status
         )
-
-
-def _open(data: Sequence[Path]) -> list[Dataset]:
-    return [Dataset.open(path) for path in data]
 
 
 def _work(
@@ -90,7 +86,7 @@ def _work(
     on_status: Callable[[Status], None] = lambda _status: None,
 ) -> RunResult:
     trainer = Trainer(
-        _open(data),
+        open_corpora(data),
         config,
         out,
         device=device_from_name(device),
