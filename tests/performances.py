@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 from collections.abc import Sequence
 
@@ -63,6 +64,7 @@ def performance(seed: int, n_notes: int = 400) -> bytes:
     return performance_bytes(tracks)
 
 
+@functools.cache
 def piece(n_rows: int, seed: int = 0) -> bytes:
     """Return a performance of exactly so many rows: steady onsets, each held for one row."""
     rng = np.random.default_rng(seed)

@@ -27,7 +27,7 @@ from singcli.preparation.row_roll import ended_by_first_release, row_roll, trimm
 from singcli.preparation.row_tempo import estimate_tempo, seconds_from_ticks
 from singcli.row_dataset import Piece, Roll, Segment
 
-# In equal ratios from the 10th-shortest piece of MAESTRO's train split to the longest segment.
+# In equal ratios from the 10th-shortest of MAESTRO's 1,276 pieces to the longest segment.
 SEGMENT_ROWS = (255, 272, 291, 312, 333, 357, 381, 408, 436, 467, 499, 534, 571, 611, 654, 700)
 # Half a ratio before each; what is at least BIN_BOUNDS[i] long goes into a segment i long.
 BIN_BOUNDS = (246, 263, 282, 301, 322, 345, 369, 394, 422, 451, 483, 517, 553, 591, 632, 676)
