@@ -33,6 +33,7 @@ COMMANDS = (
     "train",
     "export_onnx",
     "evaluate",
+    "replay",
     "completion",
 )  # in the order of `--help`
 EXIT_INTERRUPTED = 130  # 128 + SIGINT
