@@ -33,6 +33,7 @@ COMMANDS = (
     "train",
     "export_onnx",
     "evaluate",
+    "info",
     "replay",
     "completion",
 )  # in the order of `--help`

@@ -63,6 +63,7 @@ ARGUMENT_NAMES: Mapping[tuple[str, ...], Names] = {
     ("presets", "path"): preset_names,
     ("presets", "validate"): preset_names,
     ("ssm",): preset_names,
+    ("info",): bundled_model_names,
     ("completion",): lambda: SHELLS,
 }
 
