@@ -35,6 +35,7 @@ COMMANDS = (
     "evaluate",
     "info",
     "replay",
+    "doctor",
     "completion",
 )  # in the order of `--help`
 EXIT_INTERRUPTED = 130  # 128 + SIGINT
