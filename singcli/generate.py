@@ -19,7 +19,7 @@ from singcli.model.plan import Plan
 from singcli.model.runtime import Runtime
 from singcli.preparation.limits import MIN_BARS
 from singcli.recipe import Recipe, UsedFile, write_recipe
-from singcli.resources import checkpoints_dir
+from singcli.resources import bundled_model_names, checkpoints_dir
 from singcli.structure.form import Form
 from singcli.structure.ssm import ssm_from_score
 from singcli.targets import below_path, picture_path, recipe_path, validate_targets
@@ -207,7 +207,7 @@ def model_path(name_or_path: str) -> Path:
     """
     if name_or_path.endswith(".onnx") or Path(name_or_path).name != name_or_path:
         return Path(name_or_path)
-    names = sorted(path.stem for path in checkpoints_dir().glob("*.onnx"))
+    names = bundled_model_names()
     if name_or_path in names:
         return checkpoints_dir() / f"{name_or_path}.onnx"
     near = nearest_names(name_or_path, names)

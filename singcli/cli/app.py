@@ -33,6 +33,10 @@ COMMANDS = (
     "train",
     "export_onnx",
     "evaluate",
+    "info",
+    "replay",
+    "doctor",
+    "completion",
 )  # in the order of `--help`
 EXIT_INTERRUPTED = 130  # 128 + SIGINT
 EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE
@@ -92,24 +96,27 @@ def _global_options(
     del debug, version  # read by ErrorEdge and by the callback
 
 
-def build_app(*, colour: bool) -> typer.Typer:
-    """Return the application with all its commands.
+def build_app(names: Sequence[str] = COMMANDS, *, colour: bool) -> typer.Typer:
+    """Return the application with its commands.
 
     Parameters
     ----------
+    names : sequence of str
+        Of the modules of its commands; all of them by default.
     colour : bool
         Let help use bold and dim letters. It is plain text otherwise: drawing it with rich takes
         half as long again.
     """
     app = typer.Typer(
         cls=ErrorEdge,
+        add_completion=False,  # `singcli completion` takes its place
         no_args_is_help=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["--help", "-h"], "color": colour},
     )
     app.callback()(_global_options)
-    for name in COMMANDS:
+    for name in names:
         _add_command(app, name, colour=colour)
     return app
 
@@ -153,7 +160,7 @@ def run_app(app: typer.Typer, arguments: Sequence[str] | None) -> int:
     return 0
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
     Parameters
