@@ -378,6 +378,25 @@ class TestFormats:
         (rows,) = tables(self.section("Dataset"), "key of a row")
         assert keys(rows) == fields(Entry)
 
+    def test_keys_of_info_replay_and_doctor(self):
+        from singcli.cli import info, replay
+        from singcli.doctor import Check
+        from singcli.info.describing import describe
+        from singcli.replay import Difference, Replay
+
+        text = self.section("Info")
+        (rows,) = tables(text, "key of `info`", "meaning")
+        found = info._json(describe(str(TINY)))
+        assert keys(rows) == list(found)
+        assert all(f"`{key}`" in text for part in ("facts", "made") for key in found[part])
+        (rows,) = tables(self.section("Recipe"), "key of `replay`", "meaning")
+        result = Replay(None, b"", (), (Difference("x", "a", "b"),))
+        found = replay._json(Path("x.mid"), result, None)
+        assert keys(rows) == list(found)
+        assert all(f"`{key}`" in rows[2][1] for key in found["differences"][0])
+        (rows,) = tables(self.section("Doctor"), "key of a check", "meaning")
+        assert keys(rows) == fields(Check)
+
     def test_keys_of_evaluations(self):
         from singcli.evaluate import Evaluation, summary
         from singcli.metrics.figures import FIGURES
