@@ -32,13 +32,18 @@ def open_corpora(paths: Sequence[Path]) -> Corpora:
     """
     of_rows = [(path / ROWS_INDEX).exists() for path in paths]
     if all(of_rows):
-        return [RowDataset.open(path) for path in paths]
+        return open_rows(paths)
     if any(of_rows):
         raise InputError(
             f"{paths[of_rows.index(True)]}: a dataset of rows among datasets of songs",
             "train on one kind at a time",
         )
     return [Dataset.open(path) for path in paths]
+
+
+def open_rows(paths: Sequence[Path]) -> list[RowDataset]:
+    """Open datasets of rows."""
+    return [RowDataset.open(path) for path in paths]
 
 
 def material_of(corpora: Corpora) -> Material:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import copy
-import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -31,21 +30,20 @@ from singcli.training.examples import ExampleSettings, Trainable, epoch_draws
 from singcli.training.interrupts import held_interrupt
 from singcli.training.loss import State, chunk_loss
 from singcli.training.networks import PointerNetwork
+from singcli.training.run_folder import (
+    BEST,
+    LAST,
+    RunResult,
+    find_checkpoint,
+    validate_resumed,
+    write_log,
+)
 from singcli.training.status import Meter, Status
 from singcli.training.validation import Figures, validate
 from singcli.training.workers import Workers
 
-LAST, BEST, LOG = "last.safetensors", "best.safetensors", "log.jsonl"
 CHECKPOINT_SECONDS = 180.0
 LOG_SECONDS = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class RunResult:
-    """How a call of `train` ended: `finished` is False where time or the user stopped it."""
-
-    finished: bool
-    progress: Progress
 
 
 class Trainer:
@@ -90,7 +88,7 @@ class Trainer:
     ) -> None:
         self.config, self.run_dir, self.device, self.workers = config, run_dir, device, workers
         self.on_status = on_status
-        checkpoint = self._find_checkpoint(resume)
+        checkpoint = find_checkpoint(run_dir, resume=resume)
         self.songs, self.validation = (
             songs_of(datasets, split) for split in ("train", "validation")
         )
@@ -137,24 +135,8 @@ class Trainer:
         self.started = time.monotonic() - self.progress.seconds
         self.saved = time.monotonic()
 
-    def _find_checkpoint(self, resume: bool) -> Checkpoint | None:  # noqa: FBT001
-        last = self.run_dir / LAST
-        if resume:
-            return Checkpoint.read(last)
-        if last.exists():
-            raise InputError(
-                f"{self.run_dir}: already holds a run", "add --resume, or choose another --out"
-            )
-        self.run_dir.mkdir(parents=True, exist_ok=True)
-        return None
-
     def _restore(self, checkpoint: Checkpoint) -> None:
-        for key in ("config", "data"):
-            if _fixed_part(checkpoint.run[key]) != _fixed_part(self.run[key]):
-                raise InputError(
-                    f"{self.run_dir}: the run was started with other {key}",
-                    "resume with the --config and --data of the start, or choose another --out",
-                )
+        validate_resumed(checkpoint, self.run, self.run_dir)
         checkpoint.restore_network(self.average)
         checkpoint.restore_trained(self.network)
         checkpoint.restore_optimiser(self.optimiser)
@@ -354,13 +336,4 @@ class Trainer:
     def _log(self, event: str, **fields: Any) -> None:
         if not self.workers.leads:
             return
-        line = {"event": event, "seconds": round(time.monotonic() - self.started, 1)} | fields
-        with (self.run_dir / LOG).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-
-
-def _fixed_part(facts: Any) -> Any:
-    """Return what a resumed run may not change: all but the number of epochs."""
-    plain = json.loads(json.dumps(facts))
-    plain.get("run", {}).pop("epochs", None)
-    return plain
+        write_log(self.run_dir, event, self.started, **fields)
