@@ -234,7 +234,11 @@ def prepared(arguments: argparse.Namespace) -> Iterator[tuple[Path, float | None
 
 def main() -> None:
     """Read the arguments, prepare, compare, print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="Example: python benchmarks/sing_rolls.py maestro-v3.0.0-midi.zip "
+        "--reference validation_rolls.npz",
+    )
     parser.add_argument("source", type=Path, help="MAESTRO v3.0.0, zip or folder")
     parser.add_argument("--reference", type=Path, required=True, help="the authors' rolls, .npz")
     parser.add_argument("--data", type=Path, help="compare this row dataset, do not prepare anew")

