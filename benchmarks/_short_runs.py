@@ -158,8 +158,9 @@ def _train(
         _follow(average, network, update + 1)
         nats[update], steps[update] = float(known.detach()), chunk.n_steps
     seconds = time.process_time() - begun
-    tenths = zip(np.array_split(nats, 10), np.array_split(steps, 10), strict=True)
-    return seconds, int(steps.sum()), [float(n.sum() / s.sum()) for n, s in tenths]
+    n_parts = min(10, plan.updates)
+    parts = zip(np.array_split(nats, n_parts), np.array_split(steps, n_parts), strict=True)
+    return seconds, int(steps.sum()), [float(n.sum() / s.sum()) for n, s in parts]
 
 
 def _smoothed(known: Tensor, network: PointerNetwork, variant: Variant) -> Tensor:
