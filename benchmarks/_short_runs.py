@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +24,7 @@ from singcli.music.score import STEPS_PER_BEAT
 from singcli.structure.texture import fit_texture
 from singcli.training.batches import Batch, Chunk, batch_from_draws
 from singcli.training.config import DataConfig, OptimiserConfig
-from singcli.training.examples import ExampleSettings, TrainingSong, epoch_draws
+from singcli.training.examples import Draw, ExampleSettings, TrainingSong, epoch_draws
 from singcli.training.loop import TEXTURE_LAGS
 from singcli.training.loss import chunk_loss
 from singcli.training.networks import PointerNetwork
@@ -83,23 +84,46 @@ def run_variant(variant: Variant, seed: int, plan: Plan, songs: Songs) -> dict[s
     Returns
     -------
     dict
-        variant, seed, plan, parameters, seconds (of the processor) an epoch of all training songs,
-        curve (nats a step in each tenth of the run), and the figures of `validate` for `KINDS`
-        with the running mean of the weights ("mean") and, of the base, the last ones ("last").
+        variant, seed, plan, parameters, curve (nats a step in each tenth of the run), and what
+        `validate` returns for `KINDS`, of the running mean of the weights ("mean") and, if it is
+        the base, of the last weights ("last").
     """
-    network = network_of(variant, seed)
-    average = copy.deepcopy(network).requires_grad_(requires_grad=False)
-    seconds, steps, curve = _train(network, average, variant, seed, plan, songs)
+    learner = Learner(variant, seed)
+    curve = _train(learner, variant, seed, plan, songs)
     return {
         "variant": variant.name,
         "seed": seed,
         "plan": asdict(plan),
-        "parameters": sum(p.numel() for p in network.parameters()),
-        "seconds_per_epoch": seconds / steps * _epoch_steps(plan, songs),
+        "parameters": sum(p.numel() for p in learner.network.parameters()),
         "curve": curve,
-        "mean": _figures(average, songs),
-        "last": _figures(network, songs) if variant.name == BASE else None,
+        "mean": _figures(learner.average, songs),
+        "last": _figures(learner.network, songs) if variant.name == BASE else None,
     }
+
+
+def epoch_seconds(
+    variants: Sequence[Variant], plan: Plan, songs: Songs, rounds: int
+) -> dict[str, float]:
+    """Return the seconds of the processor that an epoch of all training songs takes each variant.
+
+    Medians over rounds in which all take turns to lay out a batch and to learn from a chunk.
+    """
+    learners = {variant.name: Learner(variant, seed=0) for variant in variants}
+    draws = epoch_draws(songs.training, DATA, batch_songs=plan.batch_songs, seed=0, epoch=0)[0]
+    seconds: dict[str, list[float]] = {name: [] for name in learners}
+    for turn in range(rounds + 1):
+        for variant in variants:
+            begun = time.process_time()
+            batch = _batch(variant, draws, songs, np.random.default_rng(turn))
+            laid_out = time.process_time()
+            chunk = next(batch.chunks(plan.chunk_steps, CPU))
+            learners[variant.name].update(chunk, OPTIMISER.learning_rate, is_first=True)
+            learned = time.process_time() - laid_out
+            if turn:  # the first is slower than the others
+                layout = (laid_out - begun) / int(batch.lengths.sum())
+                seconds[variant.name].append(layout + learned / chunk.n_steps)
+    n_steps = _epoch_steps(plan, songs)
+    return {name: n_steps * statistics.median(found) for name, found in seconds.items()}
 
 
 def _epoch_steps(plan: Plan, songs: Songs) -> int:
@@ -122,53 +146,65 @@ def _figures(network: PointerNetwork, songs: Songs) -> dict[str, Figures]:
     }
 
 
-def _train(
-    network: PointerNetwork,
-    average: PointerNetwork,
-    variant: Variant,
-    seed: int,
-    plan: Plan,
-    songs: Songs,
-) -> tuple[float, int, list[float]]:
-    """Return seconds of the processor, steps, and nats a step in each tenth of the run."""
-    optimiser = torch.optim.AdamW(
-        network.parameters(),
-        lr=OPTIMISER.learning_rate,
-        weight_decay=OPTIMISER.weight_decay,
-        fused=True,
-    )
-    torch.manual_seed(seed + 1)
-    network.train()
-    nats, steps = np.zeros(plan.updates), np.zeros(plan.updates, np.int64)
-    state: State | None = None
-    begun = time.process_time()
-    for update, (chunk, is_first) in zip(
-        range(plan.updates), _chunks(variant, seed, plan, songs), strict=False
-    ):
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(update, plan.updates)
-        state = None if is_first or state is None else tuple(part.detach() for part in state)
-        loss, state = chunk_loss(network, chunk, state)  # type: ignore[arg-type]  # any length
+class Learner:
+    """A variant's network, the running mean of its weights and its optimiser."""
+
+    def __init__(self, variant: Variant, seed: int) -> None:
+        self.smoothing = variant.smoothing
+        self.network = network_of(variant, seed).train()
+        self.average = copy.deepcopy(self.network).requires_grad_(requires_grad=False)
+        self.optimiser = torch.optim.AdamW(
+            self.network.parameters(),
+            lr=OPTIMISER.learning_rate,
+            weight_decay=OPTIMISER.weight_decay,
+            fused=True,
+        )
+        self.state: State | None = None
+        self.updates = 0
+        torch.manual_seed(seed + 1)
+
+    def update(self, chunk: Chunk, rate: float, *, is_first: bool) -> float:
+        """Learn from a chunk, the first of its songs or the one after that before; return nats."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        state = None if self.state is None or is_first else self.state
+        loss, after = chunk_loss(self.network, chunk, state)  # type: ignore[arg-type]  # any length
+        self.state = tuple(part.detach() for part in after)
         known = loss.pitch + loss.duration
-        asked = _smoothed(known, network, variant) + OPTIMISER.velocity_weight * loss.velocity
-        optimiser.zero_grad(set_to_none=True)
+        asked = self._smoothed(known) + OPTIMISER.velocity_weight * loss.velocity
+        self.optimiser.zero_grad(set_to_none=True)
         (asked / chunk.n_steps).backward()
-        nn.utils.clip_grad_norm_(network.parameters(), OPTIMISER.clip_norm)
-        optimiser.step()
-        _follow(average, network, update + 1)
-        nats[update], steps[update] = float(known.detach()), chunk.n_steps
-    seconds = time.process_time() - begun
-    n_parts = min(10, plan.updates)
-    parts = zip(np.array_split(nats, n_parts), np.array_split(steps, n_parts), strict=True)
-    return seconds, int(steps.sum()), [float(n.sum() / s.sum()) for n, s in parts]
+        nn.utils.clip_grad_norm_(self.network.parameters(), OPTIMISER.clip_norm)
+        self.optimiser.step()
+        self.updates += 1
+        self._move_average()
+        return float(known.detach())
+
+    def _smoothed(self, known: Tensor) -> Tensor:
+        note = self.network.note
+        if not isinstance(note, SmoothedNote):
+            return known
+        even = torch.stack(note.even_nats).sum()
+        note.even_nats.clear()
+        return (1 - self.smoothing) * known + self.smoothing * even
+
+    @torch.no_grad()
+    def _move_average(self) -> None:
+        """Move the running mean of the weights as `train` does."""
+        share = 1 - min(OPTIMISER.average, (1 + self.updates) / (10 + self.updates))
+        for mean, latest in zip(self.average.parameters(), self.network.parameters(), strict=True):
+            mean.lerp_(latest, share)
 
 
-def _smoothed(known: Tensor, network: PointerNetwork, variant: Variant) -> Tensor:
-    if not isinstance(network.note, SmoothedNote):
-        return known
-    even = torch.stack(network.note.even_nats).sum()
-    network.note.even_nats.clear()
-    return (1 - variant.smoothing) * known + variant.smoothing * even
+def _train(learner: Learner, variant: Variant, seed: int, plan: Plan, songs: Songs) -> list[float]:
+    """Train to the end of the plan; return the nats a step in each tenth of it."""
+    chunks = islice(_chunks(variant, seed, plan, songs), plan.updates)
+    figures = [
+        (learner.update(chunk, learning_rate(index, plan.updates), is_first=first), chunk.n_steps)
+        for index, (chunk, first) in enumerate(chunks)
+    ]
+    parts = np.array_split(np.array(figures), min(10, plan.updates))
+    return [float(nats / steps) for nats, steps in (part.sum(0) for part in parts)]
 
 
 def _chunks(variant: Variant, seed: int, plan: Plan, songs: Songs) -> Iterator[tuple[Chunk, bool]]:
@@ -178,17 +214,19 @@ def _chunks(variant: Variant, seed: int, plan: Plan, songs: Songs) -> Iterator[t
         for draws in epoch_draws(
             songs.training, DATA, batch_songs=plan.batch_songs, seed=seed, epoch=epoch
         ):
-            batch = batch_from_draws(songs.training, draws, songs.settings)
-            if variant.noise:
-                spoil(batch, rng)
-            yield from _fair_chunks(batch, plan.chunk_steps)
+            batch = _batch(variant, draws, songs, rng)
+            for index, chunk in enumerate(batch.chunks(plan.chunk_steps, CPU)):
+                if chunk.n_steps >= plan.chunk_steps:  # not the tail of one long song, as `train`
+                    yield chunk, index == 0
 
 
-def _fair_chunks(batch: Batch, n_steps: int) -> Iterator[tuple[Chunk, bool]]:
-    """Leave out the tail of one long song, as `train` does."""
-    for index, chunk in enumerate(batch.chunks(n_steps, CPU)):
-        if chunk.n_steps >= n_steps:
-            yield chunk, index == 0
+def _batch(
+    variant: Variant, draws: Sequence[Draw], songs: Songs, rng: np.random.Generator
+) -> Batch:
+    batch = batch_from_draws(songs.training, draws, songs.settings)
+    if variant.noise:
+        spoil(batch, rng)
+    return batch
 
 
 def learning_rate(update: int, updates: int) -> float:
@@ -197,11 +235,3 @@ def learning_rate(update: int, updates: int) -> float:
     left = min(1.0, (1 - update / updates) / OPTIMISER.cooldown)
     fall = OPTIMISER.final_share + (1 - OPTIMISER.final_share) * left
     return OPTIMISER.learning_rate * warm * fall
-
-
-@torch.no_grad()
-def _follow(average: PointerNetwork, network: PointerNetwork, updates: int) -> None:
-    """Move the running mean of the weights as `train` does."""
-    share = 1 - min(OPTIMISER.average, (1 + updates) / (10 + updates))
-    for mean, latest in zip(average.parameters(), network.parameters(), strict=True):
-        mean.lerp_(latest, share)

@@ -20,7 +20,7 @@ from typing import Any
 import torch  # noqa: TID253
 from _machine import Row, machine_line, markdown_table, run
 from _part_speed import steps_per_second
-from _short_runs import KINDS, Plan, Songs, open_songs, run_variant
+from _short_runs import KINDS, Plan, Songs, epoch_seconds, open_songs, run_variant
 from _variants import BASE, VARIANTS
 
 Record = dict[str, Any]
@@ -100,10 +100,17 @@ def _row(
         nats, beside = figures[kind]["nats_per_step"], base["mean"][kind]["nats_per_step"]
         row += [f"{nats:.3f}", f"{nats - beside:+.3f}"]
     row += [f"{figures['music'][key]:.3f}" for key in ("nats_per_note", "pitch", "duration")]
-    row.append(f"{record['seconds_per_epoch']:.0f}")
-    variant = next(v for v in VARIANTS if v.name == record["variant"])
-    known = speeds.get(variant.speed_of or variant.name)
-    return row + (["-"] * len(BATCHES) if known is None else [f"{value:,.0f}" for value in known])
+    known = speeds.get(record["variant"])
+    return row + (["-"] * 3 if known is None else [f"{value:,.0f}" for value in known])
+
+
+def measure_speeds(data: Path, plan: Plan, rounds: int) -> dict[str, list[float]]:
+    """Return seconds an epoch, and steps a second at inference for `BATCHES`, of every variant."""
+    torch.set_num_threads(1)
+    training = epoch_seconds(VARIANTS, plan, open_songs(data, plan.songs), rounds)
+    timed = [variant for variant in VARIANTS if variant.speed_of is None]
+    inference = steps_per_second(timed, BATCHES, rounds)
+    return {v.name: [training[v.name], *inference[v.speed_of or v.name]] for v in VARIANTS}
 
 
 def main() -> None:
@@ -133,14 +140,12 @@ def main() -> None:
             with arguments.runs.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(record) + "\n")
             records.append(record)
-    timed = [variant for variant in VARIANTS if variant.speed_of is None]
-    torch.set_num_threads(1)
-    speeds = steps_per_second(timed, BATCHES, arguments.rounds) if arguments.rounds else {}
+    speeds = measure_speeds(arguments.data, plan, arguments.rounds) if arguments.rounds else {}
     print(machine_line("torch", "numpy", "onnxruntime"))
     print(
         f"{plan.updates} updates of {plan.batch_songs} songs times {plan.chunk_steps} steps from "
         f"nothing; {plan.songs} held-out songs of {arguments.data.name}, whole; seconds are those "
-        "of one processor\n"
+        "of the processor, one thread\n"
     )
     print(markdown_table(HEADER, table_rows(records, speeds)))
 

@@ -182,6 +182,15 @@ class TestRuns:
         ]
         assert nats[0]["mean"]["music"] != nats[1]["mean"]["music"]
 
+    def test_an_epoch_of_every_variant_is_timed(self, load, songs):
+        runs, variants = load("_short_runs"), load("_variants")
+        names = {"plain": {}, "noisy": {"noise": True}}
+        tried = [variants.Variant(n, settings=WIDTHS, **c) for n, c in names.items()]
+        plan = runs.Plan(updates=1, batch_songs=4, chunk_steps=16, songs=1)
+        seconds = runs.epoch_seconds(tried, plan, songs, rounds=2)
+        assert set(seconds) == set(names)
+        assert all(value > 0 for value in seconds.values())
+
     def test_rate_warms_up_stays_and_falls(self, load):
         rate = load("_short_runs").learning_rate
         full = load("_short_runs").OPTIMISER.learning_rate
@@ -220,7 +229,6 @@ class TestScript:
                 "variant": name,
                 "seed": seed,
                 "parameters": 1234,
-                "seconds_per_epoch": 100.4,
                 "mean": figures(nats),
                 "last": last and figures(last),
             }
@@ -231,7 +239,7 @@ class TestScript:
             record("base", 1, 3.52),
             record("base", 0, 3.5, 3.6),
         ]
-        rows = script.table_rows(records, {"base": [1000.0, 9000.0]})
+        rows = script.table_rows(records, {"no dropout": [99.6, 1000.0, 9000.0]})
         assert [row[0] for row in rows] == [
             "base",
             "no running mean of the weights",
@@ -241,8 +249,8 @@ class TestScript:
         ]
         assert [row[3] for row in rows] == ["+0.000", "+0.100", "+0.020", "-0.100", "-0.200"]
         assert rows[4][2:6] == ["3.300", "-0.200", "4.300", "-0.200"]
-        assert rows[3][-2:] == ["-", "-"]
-        assert rows[4][-2:] == ["1,000", "9,000"]  # the network of the base
+        assert rows[3][-3:] == ["-", "-", "-"]
+        assert rows[4][-3:] == ["100", "1,000", "9,000"]
         assert script.table_rows(records[:3], {}) == []
 
     def test_a_variant_is_timed_at_both_batch_sizes(self, load):
