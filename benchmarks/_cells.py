@@ -2,9 +2,9 @@
 
 Conventions
 -----------
-N songs, T steps, I input values, W values out. A *state* is a tuple of tensors; None stands for the
-beginning of all songs. `tick` is `forward` of one step without the axis T, of operations that every
-exporter knows, and takes a state that is there (`blank`).
+N songs, T steps, I input values, W values out. A *state* is a tuple of tensors, (N, ...); None
+stands for the beginning of all songs. `tick` is `forward` of one step without the axis T, of
+operations that every exporter knows, and takes a state that is there (`blank`).
 
 References
 ----------
@@ -56,13 +56,14 @@ class Lstm(Cell):
         self.lstm = nn.LSTM(width_in, width, layers, batch_first=True)
 
     def blank(self, n: int) -> State:
-        """Return hidden and cell, (layers, n, W) each."""
-        return (torch.zeros(self.lstm.num_layers, n, self.lstm.hidden_size),) * 2
+        """Return hidden and cell, (n, layers, W) each."""
+        return (torch.zeros(n, self.lstm.num_layers, self.lstm.hidden_size),) * 2
 
     def forward(self, seen: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Run over the steps."""
-        hidden, state = self.lstm(seen, state)
-        return hidden, state
+        layers_first = None if state is None else _swapped(state)
+        hidden, after = self.lstm(seen, layers_first)
+        return hidden, _swapped(after)
 
     def tick(self, seen: Tensor, state: State) -> tuple[Tensor, State]:
         """Run one step, layer by layer."""
@@ -70,15 +71,20 @@ class Lstm(Cell):
         for layer, weights in enumerate(self.lstm.all_weights):
             from_seen, from_hidden, bias, more_bias = weights
             gates = functional.linear(
-                torch.cat([seen, state[0][layer]], -1),
+                torch.cat([seen, state[0][:, layer]], -1),
                 torch.cat([from_seen, from_hidden], 1),
                 bias + more_bias,
             )
             admit, forget, candidate, reveal = gates.chunk(4, -1)
-            cells.append(forget.sigmoid() * state[1][layer] + admit.sigmoid() * candidate.tanh())
+            cells.append(forget.sigmoid() * state[1][:, layer] + admit.sigmoid() * candidate.tanh())
             hiddens.append(reveal.sigmoid() * cells[-1].tanh())
             seen = hiddens[-1]
-        return seen, (torch.stack(hiddens), torch.stack(cells))
+        return seen, (torch.stack(hiddens, 1), torch.stack(cells, 1))
+
+
+def _swapped(state: State) -> State:
+    """Exchange songs and layers: torch wants the layers first."""
+    return tuple(part.transpose(0, 1).contiguous() for part in state)
 
 
 class Gru(Cell):
@@ -89,25 +95,25 @@ class Gru(Cell):
         self.gru = nn.GRU(width_in, width, batch_first=True)
 
     def blank(self, n: int) -> State:
-        """Return hidden, (1, n, W)."""
-        return (torch.zeros(1, n, self.gru.hidden_size),)
+        """Return hidden, (n, 1, W)."""
+        return (torch.zeros(n, 1, self.gru.hidden_size),)
 
     def forward(self, seen: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Run over the steps."""
-        hidden, last = self.gru(seen, None if state is None else state[0])
-        return hidden, (last,)
+        hidden, last = self.gru(seen, None if state is None else _swapped(state)[0])
+        return hidden, _swapped((last,))
 
     def tick(self, seen: Tensor, state: State) -> tuple[Tensor, State]:
         """Run one step."""
         ((from_seen, from_hidden, bias, hidden_bias),) = self.gru.all_weights
-        before = state[0][0]
+        before = state[0][:, 0]
         reset, update, candidate = functional.linear(seen, from_seen, bias).chunk(3, -1)
         reset_too, update_too, candidate_too = functional.linear(
             before, from_hidden, hidden_bias
         ).chunk(3, -1)
         reset, update = (reset + reset_too).sigmoid(), (update + update_too).sigmoid()
         hidden = torch.lerp((candidate + reset * candidate_too).tanh(), before, update)
-        return hidden, (hidden.unsqueeze(0),)
+        return hidden, (hidden.unsqueeze(1),)
 
 
 class LinearRecurrence(Cell):
