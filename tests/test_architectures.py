@@ -158,7 +158,7 @@ def test_smoothed_labels_cost_what_the_even_distribution_costs(load):
     )
     probabilities = torch.softmax(logits.double(), -1)
     expected = -(probabilities[0].log().mean() + probabilities[1, 171:].log().mean())
-    assert float(note.even_nats[0]) == pytest.approx(float(expected.detach()), rel=1e-5)
+    assert float(note.even_nats[0].detach()) == pytest.approx(float(expected.detach()), rel=1e-5)
 
 
 class TestRuns:
