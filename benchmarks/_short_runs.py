@@ -24,8 +24,8 @@ from singcli.music.score import STEPS_PER_BEAT
 from singcli.structure.texture import fit_texture
 from singcli.training.batches import Batch, Chunk, batch_from_draws
 from singcli.training.config import DataConfig, OptimiserConfig
+from singcli.training.corpora import TEXTURE_LAGS
 from singcli.training.examples import Draw, ExampleSettings, TrainingSong, epoch_draws
-from singcli.training.loop import TEXTURE_LAGS
 from singcli.training.loss import chunk_loss
 from singcli.training.networks import PointerNetwork
 from singcli.training.validation import Figures, validate

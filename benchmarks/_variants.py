@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from singcli.model.choice import next_token_table
 from singcli.model.contract import (
+    BARS_AGO,
     N_NOTE_TOKENS,
     NO_DURATION,
     NO_VELOCITY,
@@ -138,24 +139,26 @@ def spoil(batch: Batch, rng: np.random.Generator) -> None:
     A stand-in for scheduled sampling: a song that is sampled is copied from notes that the network
     chose, not from those of a real song.
     """
-    for name in ("draft", "bar_ago"):
-        rolls = batch.arrays[name].astype(bool)
-        onsets = rolls[..., :N_NOTE_TOKENS]
-        gone = onsets & (rng.random(onsets.shape, np.float32) < DROPPED_SHARE)
-        row, step, token = np.nonzero(
-            onsets & (rng.random(onsets.shape, np.float32) < FOREIGN_SHARE)
-        )
-        voice, place = np.divmod(token, N_PITCHES)
-        place += rng.integers(1, FOREIGN_REACH + 1, len(place)) * rng.choice((-1, 1), len(place))
-        token = voice * N_PITCHES + place.clip(0, N_PITCHES - 1)
-        for part in range(
-            0, rolls.shape[-1], N_NOTE_TOKENS
-        ):  # onsets, and sounding notes of drafts
-            roll = rolls[..., part : part + N_NOTE_TOKENS]
-            roll[gone] = False
-            roll[row, step, token] = True
-        batch.arrays[name] = rolls
+    _spoil_rolls(batch, "draft", (0, 1), rng)  # onsets, and with them sounding notes
+    for part in range(len(BARS_AGO)):
+        _spoil_rolls(batch, "bars_ago", (part,), rng)
     _follow(batch.decisions, batch.arrays["draft"][..., :N_NOTE_TOKENS].astype(bool))
+
+
+def _spoil_rolls(batch: Batch, name: str, parts: tuple[int, ...], rng: np.random.Generator) -> None:
+    """Do it to rolls that lie side by side, as the onsets of the first have it."""
+    rolls = batch.arrays[name].astype(bool)
+    spoilt = [rolls[..., n * N_NOTE_TOKENS : (n + 1) * N_NOTE_TOKENS] for n in parts]
+    onsets = spoilt[0]
+    gone = onsets & (rng.random(onsets.shape, np.float32) < DROPPED_SHARE)
+    row, step, token = np.nonzero(onsets & (rng.random(onsets.shape, np.float32) < FOREIGN_SHARE))
+    voice, place = np.divmod(token, N_PITCHES)
+    place += rng.integers(1, FOREIGN_REACH + 1, len(place)) * rng.choice((-1, 1), len(place))
+    token = voice * N_PITCHES + place.clip(0, N_PITCHES - 1)
+    for roll in spoilt:
+        roll[gone] = False
+        roll[row, step, token] = True
+    batch.arrays[name] = rolls
 
 
 def _follow(decisions: dict[str, npt.NDArray[np.int64]], onsets: npt.NDArray[np.bool_]) -> None:

@@ -121,7 +121,7 @@ def test_a_blind_input_changes_nothing(load):
 
 def test_noise_takes_and_adds_its_shares(load, songs):
     spoilt, clean = spoilt_and_clean(load, songs)
-    for name in ("draft", "bar_ago"):
+    for name in ("draft", "bars_ago"):
         was, now = (batch.arrays[name][..., :N_NOTE_TOKENS] for batch in (clean, spoilt))
         assert 0.05 < (was & ~now).sum() / was.sum() < 0.15
         assert 0 < (now & ~was).sum() / was.sum() < 0.06
