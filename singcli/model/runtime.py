@@ -1,7 +1,4 @@
-"""The model file opened for inference: numpy arrays in and out, the state in the caller's hands.
-
-The only module that touches onnxruntime.
-"""
+"""The model file opened for inference: numpy arrays in and out, the state in the caller's hands."""
 
 from __future__ import annotations
 
@@ -15,7 +12,6 @@ import numpy.typing as npt
 
 from singcli.errors import InputError
 from singcli.model.contract import (
-    CARD_KEY,
     NOTE_OUTPUTS,
     PART_INPUT,
     STEP_OUTPUTS,
@@ -23,9 +19,7 @@ from singcli.model.contract import (
     note_inputs,
     step_inputs,
 )
-
-MAX_MODEL_BYTES = 500_000_000
-_ONNX_START = (0x08, 0x0A)  # field 1 (ir_version) or 2 of a ModelProto opens every ONNX file
+from singcli.model.session import card_text, foreign_model, read_model, session_from_bytes
 
 _STEP_PART, _NOTE_PART = np.zeros((), np.bool_), np.ones((), np.bool_)
 
@@ -57,52 +51,16 @@ class Runtime:
         InputError
             If it is missing, damaged, not an ONNX file or not one of singcli.
         """
-        try:
-            if path.stat().st_size > MAX_MODEL_BYTES:
-                raise InputError(f"{path}: larger than {MAX_MODEL_BYTES // 10**6} MB, not a model")
-            content = path.read_bytes()
-        except OSError as error:
-            raise InputError(
-                f"{path}: the model cannot be read ({error.strerror})",
-                "give --model the path of an .onnx file written by singcli export-onnx",
-            ) from error
-        return cls.from_bytes(content, source=str(path))
+        return cls.from_bytes(read_model(path), source=str(path))
 
     @classmethod
     def from_bytes(cls, content: bytes, *, source: str) -> Self:
         """Open a model from the bytes of its file; `source` names it in errors."""
-        import onnxruntime as ort
-        from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
-
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # a file that cannot be loaded is told by the error alone
-        failures = (
-            ort_errors.Fail,
-            ort_errors.InvalidArgument,
-            ort_errors.InvalidGraph,
-            ort_errors.InvalidProtobuf,
-            ort_errors.NotImplemented,
-            ort_errors.RuntimeException,
-        )
-        foreign = InputError(
-            f"{source}: not a model of singcli",
-            "use a file written by singcli export-onnx",
-        )
-        if not content or content[0] not in _ONNX_START:
-            raise foreign
-        try:
-            session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        except failures as error:
-            raise InputError(
-                f"{source}: damaged or not an ONNX file",
-                "use a file written by singcli export-onnx",
-            ) from error
-        card = session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
+        session = session_from_bytes(content, source=source)
+        card = card_text(session)
         names = {output.name for output in session.get_outputs()}
         if card is None or not names.issuperset((*STEP_OUTPUTS, *NOTE_OUTPUTS)):
-            raise foreign
+            raise foreign_model(source)
         read = ModelCard.from_json(card, source=source)
         _validate_inputs(session, read, source)
         return cls(
