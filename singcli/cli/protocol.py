@@ -91,13 +91,13 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]], *, n_names: int =
 
 def _structure_cells(row: EntrantRow) -> list[str]:
     paper, *others = (row.mse[name] for name in VARIANT_LABELS)
-    speed = NOTHING if row.rows_per_second > 1e9 else f"{row.rows_per_second:,.0f}"
+    speed = row.rows_per_second
     return [
         row.name,
         _number(1.0 - paper.mean.value / 2.0),
         f"{_with_ends(paper.mean)} ±{_number(paper.deviation)}",
         *(_number(other.mean.value) for other in others),
-        speed,
+        NOTHING if math.isnan(speed) else f"{speed:,.0f}",
     ]
 
 

@@ -18,7 +18,6 @@ Hochreiter, Schmidhuber, "Long short-term memory" (Neural Computation 1997).
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,13 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from singcli.errors import InputError
-from singcli.model.session import (
-    architecture,
-    card_text,
-    foreign_model,
-    read_model,
-    session_from_bytes,
-)
+from singcli.model.runtime import model_bytes, opened_file
 from singcli.structure.row_ssm import N_ROW_PITCHES, Roll
 
 ROW_SCORER = "row-scorer"
@@ -69,30 +62,30 @@ class RowScorer:
         InputError
             If it is missing, damaged, or not a scorer of this version.
         """
-        return cls.from_bytes(read_model(path), source=str(path))
+        return cls.from_bytes(model_bytes(path), source=str(path))
 
     @classmethod
     def from_bytes(cls, content: bytes, *, source: str) -> Self:
         """Open a scorer from the bytes of its file; `source` names it in errors."""
-        session = session_from_bytes(content, source=source)
-        text = card_text(session)
-        kind = architecture(text, source=source)
-        if text is None or kind != ROW_SCORER:
+        file = opened_file(content, source=source)
+        try:
+            card = json.loads(file.card or "{}")
+            kind, version = card.get("architecture"), card.get("version")
+        except (ValueError, AttributeError):
+            card, kind, version = {}, None, None
+        if kind != ROW_SCORER:
             raise InputError(
                 f"{source}: architecture = {kind!r}, allowed: {ROW_SCORER!r}",
                 "give --scorer the file that benchmarks/sing.py trained",
             )
-        card = json.loads(text)
-        if card.get("version") != CARD_VERSION:
+        inputs = {value.name: value.shape[2:] for value in file.session.get_inputs()}
+        if version != CARD_VERSION or inputs != {"previous": [N_ROW_PITCHES]}:
             raise InputError(
-                f"{source}: scorer version {card.get('version')!r}, this singcli reads "
-                f"{CARD_VERSION}",
+                f"{source}: scorer version {version!r} with the inputs {inputs}, this singcli "
+                f"reads version {CARD_VERSION}",
                 "train it again with benchmarks/sing.py",
             )
-        shapes = {value.name: value.shape[2:] for value in session.get_inputs()}
-        if shapes != {"previous": [N_ROW_PITCHES]}:
-            raise foreign_model(source)
-        return cls(card, hashlib.sha256(content).hexdigest(), session)
+        return cls(card, file.sha256, file.session)
 
     def nats_per_row(self, rolls: Sequence[Roll], *, n_given: int) -> list[float]:
         """Return the mean negative log-likelihood of each roll's rows, in nats a row.

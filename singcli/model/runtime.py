@@ -1,4 +1,7 @@
-"""The model file opened for inference: numpy arrays in and out, the state in the caller's hands."""
+"""The model file opened for inference: numpy arrays in and out, the state in the caller's hands.
+
+The only module that touches onnxruntime.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ import numpy.typing as npt
 
 from singcli.errors import InputError
 from singcli.model.contract import (
+    CARD_KEY,
     NOTE_OUTPUTS,
     PART_INPUT,
     STEP_OUTPUTS,
@@ -19,11 +23,32 @@ from singcli.model.contract import (
     note_inputs,
     step_inputs,
 )
-from singcli.model.session import card_text, foreign_model, read_model, session_from_bytes
+
+MAX_MODEL_BYTES = 500_000_000
+_ONNX_START = (0x08, 0x0A)  # field 1 (ir_version) or 2 of a ModelProto opens every ONNX file
 
 _STEP_PART, _NOTE_PART = np.zeros((), np.bool_), np.ones((), np.bool_)
 
 Arrays = dict[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedFile:
+    """A model file of any architecture, opened.
+
+    Parameters
+    ----------
+    session : onnxruntime.InferenceSession
+        On one thread.
+    card : str, optional
+        What the file says of itself, not yet read; None where it says nothing.
+    sha256 : str
+        Of the file.
+    """
+
+    session: Any
+    card: str | None
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,23 +76,22 @@ class Runtime:
         InputError
             If it is missing, damaged, not an ONNX file or not one of singcli.
         """
-        return cls.from_bytes(read_model(path), source=str(path))
+        return cls.from_bytes(model_bytes(path), source=str(path))
 
     @classmethod
     def from_bytes(cls, content: bytes, *, source: str) -> Self:
         """Open a model from the bytes of its file; `source` names it in errors."""
-        session = session_from_bytes(content, source=source)
-        card = card_text(session)
-        names = {output.name for output in session.get_outputs()}
-        if card is None or not names.issuperset((*STEP_OUTPUTS, *NOTE_OUTPUTS)):
-            raise foreign_model(source)
-        read = ModelCard.from_json(card, source=source)
-        _validate_inputs(session, read, source)
-        return cls(
-            card=read,
-            sha256=hashlib.sha256(content).hexdigest(),
-            session=session,
-        )
+        return cls.from_file(opened_file(content, source=source), source=source)
+
+    @classmethod
+    def from_file(cls, file: OpenedFile, *, source: str) -> Self:
+        """Take an opened file; `source` names it in errors."""
+        names = {output.name for output in file.session.get_outputs()}
+        if file.card is None or not names.issuperset((*STEP_OUTPUTS, *NOTE_OUTPUTS)):
+            raise _foreign(source)
+        card = ModelCard.from_json(file.card, source=source)
+        _validate_inputs(file.session, card, source)
+        return cls(card=card, sha256=file.sha256, session=file.session)
 
     def step(self, inputs: Arrays) -> Arrays:
         """Run the step part on the tensors of `contract.step_inputs`."""
@@ -78,6 +102,67 @@ class Runtime:
         """Run the note part on the tensors of `contract.note_inputs`."""
         values = self.session.run(NOTE_OUTPUTS, inputs | {PART_INPUT: _NOTE_PART})
         return dict(zip(NOTE_OUTPUTS, values, strict=True))
+
+
+def model_bytes(path: Path) -> bytes:
+    """Return the content of a model file.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read or is too large for a model.
+    """
+    try:
+        if path.stat().st_size > MAX_MODEL_BYTES:
+            raise InputError(f"{path}: larger than {MAX_MODEL_BYTES // 10**6} MB, not a model")
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"{path}: the model cannot be read ({error.strerror})",
+            "give --model the path of an .onnx file written by singcli export-onnx",
+        ) from error
+
+
+def opened_file(content: bytes, *, source: str) -> OpenedFile:
+    """Open a model file of any architecture from its bytes; `source` names it in errors.
+
+    Raises
+    ------
+    InputError
+        If it is damaged or not an ONNX file.
+    """
+    import onnxruntime as ort
+    from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # a file that cannot be loaded is told by the error alone
+    failures = (
+        ort_errors.Fail,
+        ort_errors.InvalidArgument,
+        ort_errors.InvalidGraph,
+        ort_errors.InvalidProtobuf,
+        ort_errors.NotImplemented,
+        ort_errors.RuntimeException,
+    )
+    if not content or content[0] not in _ONNX_START:
+        raise _foreign(source)
+    try:
+        session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except failures as error:
+        raise InputError(
+            f"{source}: damaged or not an ONNX file",
+            "use a file written by singcli export-onnx",
+        ) from error
+    card = session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
+    return OpenedFile(session, card, hashlib.sha256(content).hexdigest())
+
+
+def _foreign(source: str) -> InputError:
+    return InputError(
+        f"{source}: not a model of singcli", "use a file written by singcli export-onnx"
+    )
 
 
 def _validate_inputs(session: Any, card: ModelCard, source: str) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from singcli.errors import InputError
 from singcli.model.rows import RowGenerator
-from singcli.model.session import architecture, card_text, read_model, session_from_bytes
+from singcli.model.runtime import OpenedFile, model_bytes, opened_file
 from singcli.protocol.baselines import CopiedRows, RandomNotes
 from singcli.protocol.row_bag import RowBag, RowPool
 
@@ -15,33 +16,50 @@ REAL = "real piece"
 BLANKED = ", rests blanked"  # behind the name of a model
 CANDIDATES = (16, 64, 256)
 
-Opener = Callable[[bytes, str, str, Sequence[int]], Sequence[RowGenerator]]
-"""(content of the file, its path for errors, name in the table, candidates) -> entrants.
+Opener = Callable[[OpenedFile, str, Sequence[int]], Mapping[str, RowGenerator]]
+"""(file, its path for errors, numbers of candidates) -> entrants by what is added to their name.
 
-A model that is steered enters once for each number of candidates, another once.
+A model that is steered takes part once for each number of candidates, with ", 16" and so on added,
+another once, with "".
 """
-
-
 ARCHITECTURES: dict[str, Opener] = {}
 
 
-def open_model(path: Path, name: str, candidates: Sequence[int]) -> Sequence[RowGenerator]:
+def open_model(path: Path, name: str, candidates: Sequence[int]) -> dict[str, RowGenerator]:
     """Open a model file as one or several entrants.
+
+    Parameters
+    ----------
+    path : Path
+    name : str
+        What the entrant is called, or how the names of several begin.
+    candidates : sequence of int
+        For a model that is steered.
 
     Raises
     ------
     InputError
         If the file is no model, or its architecture cannot write rows.
     """
-    content = read_model(path)
-    kind = architecture(card_text(session_from_bytes(content, source=str(path))), source=str(path))
+    file = opened_file(model_bytes(path), source=str(path))
+    kind = _architecture(file)
     if kind not in ARCHITECTURES:
         raise InputError(
             f"{path}: architecture = {kind!r}, allowed in this protocol: "
             f"{', '.join(sorted(ARCHITECTURES))}",
             "give --model a file whose network writes rows",
         )
-    return ARCHITECTURES[kind](content, str(path), name, candidates)
+    entrants = ARCHITECTURES[kind](file, str(path), candidates)
+    return {name + addition: entrant for addition, entrant in entrants.items()}
+
+
+def _architecture(file: OpenedFile) -> str | None:
+    """Return which architecture the card of a file names."""
+    try:
+        fields = json.loads(file.card or "null")
+    except ValueError:
+        return None
+    return str(fields.get("architecture", "pointer")) if isinstance(fields, dict) else None
 
 
 def baselines(pool: RowPool, candidates: Sequence[int]) -> list[RowGenerator]:

@@ -15,7 +15,7 @@ import numpy as np
 from singcli.errors import InputError
 from singcli.model.row_scorer import RowScorer
 from singcli.model.rows import RowGenerator
-from singcli.model.session import read_model
+from singcli.model.runtime import model_bytes
 from singcli.protocol.baselines import blanked_at_rests
 from singcli.protocol.entrants import BLANKED, CANDIDATES, REAL, baselines, open_model
 from singcli.protocol.measure import Key, Line, all_figures, control_figures
@@ -94,9 +94,9 @@ class Workshop:
         self.segments = _test_segments(self.dataset)
         self.scorer = None if settings.scorer is None else RowScorer.open(settings.scorer)
         self._models = {
-            entrant.name: (entrant, hashlib.sha256(read_model(file.path)).hexdigest())
+            name: (entrant, hashlib.sha256(model_bytes(file.path)).hexdigest())
             for file in settings.models
-            for entrant in open_model(file.path, file.name, settings.candidates)
+            for name, entrant in open_model(file.path, file.name, settings.candidates).items()
         }
 
     @functools.cached_property
@@ -141,10 +141,10 @@ class Workshop:
         blanked = unit.entrant in self._models and unit.way == WANTED
         return [unit.entrant, unit.entrant + BLANKED] if blanked else [unit.entrant]
 
-    def generate(self, unit: Unit) -> list[Roll]:
-        """Generate all outputs of a unit."""
+    def generate(self, unit: Unit) -> tuple[list[Roll], float]:
+        """Generate all outputs of a unit, and tell how many seconds it took; 0 for real music."""
         if unit.entrant == REAL:
-            return [self.segments[output.segment].roll for output in unit.outputs]
+            return [self.segments[output.segment].roll for output in unit.outputs], 0.0
         known = self._models.get(unit.entrant)
         generator = known[0] if known is not None else self._baselines[unit.entrant]
         seeds = [_seed(unit.settings.seed, output) for output in unit.outputs]
@@ -152,13 +152,14 @@ class Workshop:
             task(self.segments, output.segment, unit.way, seed=seed)
             for output, seed in zip(unit.outputs, seeds, strict=True)
         ]
-        return generator.generate(tasks, seeds)
+        started = time.perf_counter()
+        rolls = generator.generate(tasks, seeds)
+        return rolls, time.perf_counter() - started
 
     def lines(self, unit: Unit) -> list[Line]:
         """Generate and measure all outputs of a unit."""
-        started = time.perf_counter()
-        rolls = self.generate(unit)
-        seconds_per_row = (time.perf_counter() - started) / sum(map(len, rolls))
+        rolls, seconds = self.generate(unit)
+        seconds_per_row = seconds / sum(map(len, rolls))
         lines = self._measured(unit, unit.entrant, rolls, seconds_per_row)
         for blanked_name in self._names_in_results(unit)[1:]:
             blanked = [
@@ -207,8 +208,5 @@ def _test_segments(dataset: RowDataset) -> tuple[Segment, ...]:
 
 def _seed(seed: int, output: Output) -> int:
     """Return the seed of an output: the same for all entrants and ways."""
-    return int(
-        np.random.SeedSequence([seed, output.segment, output.sample]).generate_state(1, np.uint64)[
-            0
-        ]
-    )
+    sequence = np.random.SeedSequence([seed, output.segment, output.sample])
+    return int(sequence.generate_state(1, np.uint64)[0])
