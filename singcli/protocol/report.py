@@ -20,13 +20,12 @@ from typing import Any, Self
 import numpy as np
 
 from singcli.metrics.row_structure import PAPER, VARIANTS
-from singcli.metrics.rows import N_INTERVALS, OFFSET, Counts, Guards, wasserstein
+from singcli.metrics.rows import N_INTERVALS, OFFSET, Guards, wasserstein
 from singcli.protocol.bootstrap import Interval, PieceBootstrap, Vector, interval
 from singcli.protocol.entrants import BLANKED, REAL
 from singcli.protocol.measure import Line, counts_from_pairs
 from singcli.protocol.tasks import WANTED, WAYS, Way
 
-N_LENGTHS = 1024  # rows; longer notes count as this long
 SCALARS = ("nats", "held")
 HISTOGRAMS = ("lengths", "intervals")
 CONTINUITY = (*SCALARS, *HISTOGRAMS)
@@ -125,6 +124,9 @@ class Results:
             grouped[line.entrant, line.way].setdefault(line.segment, []).append(line)
         self._lines = grouped
         self.segments = sorted(grouped[REAL, WANTED])
+        longest = max((n for lines in grouped.values() for part in lines.values() for line in part
+                       for n, _ in line.lengths), default=0)  # fmt: skip
+        self._classes = {"lengths": (longest + 1, 0), "intervals": (N_INTERVALS, OFFSET)}
         self._pieces = PieceBootstrap([name.rpartition("#")[0] for name in self.segments])
 
     def entrant(self, name: str) -> EntrantRow:
@@ -200,27 +202,22 @@ class Results:
                 self._pieces.means(self._values(who, _scalar_of(measure))) for who in (name, REAL)
             )
             return np.abs(mine - real)
-        mine, real = (self._pieces.sums(self._counts(who, measure)) for who in (name, REAL))
-        return wasserstein(real, mine)
+        return wasserstein(self._real_sums(measure), self._sums(name, measure))
 
-    def _counts(self, name: str, measure: str) -> Vector:
-        """Return the histogram of each segment, a mean of its samples, (n_segments, n_classes)."""
-        n_classes = N_LENGTHS + 1 if measure == "lengths" else N_INTERVALS
+    @functools.cache  # noqa: B019
+    def _real_sums(self, measure: str) -> Vector:
+        return self._sums(REAL, measure)
+
+    def _sums(self, name: str, measure: str) -> Vector:
+        """Return a histogram of all segments, then of every draw; samples count as their mean."""
+        n_classes, zero = self._classes[measure]
         counts = np.zeros((len(self.segments), n_classes))
         for index, segment in enumerate(self.segments):
             lines = self._lines[name, WANTED].get(segment, [])
             for line in lines:
-                counts[index] += _histogram(line, measure) / len(lines)
-        return counts
-
-
-def _histogram(line: Line, measure: str) -> Counts:
-    if measure == "intervals":
-        return counts_from_pairs(line.intervals, N_INTERVALS, OFFSET)
-    limited: dict[int, int] = defaultdict(int)
-    for length, count in line.lengths:
-        limited[min(length, N_LENGTHS)] += count
-    return counts_from_pairs([[k, v] for k, v in limited.items()], N_LENGTHS + 1, 0)
+                counts[index] += counts_from_pairs(getattr(line, measure), n_classes, zero)
+            counts[index] /= max(len(lines), 1)
+        return self._pieces.sums(counts)
 
 
 def _mse_of(variant: str) -> Callable[[Line], float]:

@@ -31,10 +31,10 @@ from singcli.structure.row_ssm import N_ROW_PITCHES, Roll
 from singcli.training.graph import IR_VERSION, OPSET
 
 WINDOW_ROWS = 256
-BATCH_WINDOWS = 32
+BATCH_WINDOWS = 16
 TRANSPOSITIONS = (-5, 7)  # semitones, the end excluded
-LEARNING_RATE = 2e-3
 CLIP_NORM = 1.0
+RARE = -3.5  # logit of three or four pitches of 128
 PARITY_TOLERANCE = 1e-3  # nats a row, float32 summed in another order
 
 OnEpoch = Callable[[int, int, float], None]
@@ -50,16 +50,20 @@ class ScorerReport:
 
 
 class ScorerNetwork(nn.Module):
-    """An LSTM over rows and one layer that says of every pitch whether it comes next."""
+    """An LSTM over rows, and one layer that says of every pitch whether it comes next.
+
+    That layer sees the row before as well, so that what is merely held is learnt at once.
+    """
 
     def __init__(self, hidden: int) -> None:
         super().__init__()
         self.lstm = nn.LSTM(N_ROW_PITCHES, hidden)
-        self.output = nn.Linear(hidden, N_ROW_PITCHES)
+        self.output = nn.Linear(hidden + N_ROW_PITCHES, N_ROW_PITCHES)
+        nn.init.constant_(self.output.bias, RARE)
 
     def forward(self, previous: Tensor) -> Tensor:
         """Return the logits of every row from the row before each, both (n_rows, n, 128)."""
-        logits: Tensor = self.output(self.lstm(previous)[0])
+        logits: Tensor = self.output(torch.cat([self.lstm(previous)[0], previous], dim=-1))
         return logits
 
 
@@ -70,6 +74,7 @@ def train_scorer(
     hidden: int = 256,
     epochs: int = 8,
     seed: int = 0,
+    learning_rate: float = 2e-3,
     overwrite: bool = False,
     on_epoch: OnEpoch = lambda _done, _epochs, _nats: None,
 ) -> ScorerReport:
@@ -83,6 +88,8 @@ def train_scorer(
         The `.onnx` to write.
     hidden, epochs : int > 0
     seed : int >= 0
+    learning_rate : float > 0
+        The highest; it rises to it and falls again.
     on_epoch : callable
         Called as (epochs done, epochs, nats a row of the validation split).
 
@@ -99,7 +106,7 @@ def train_scorer(
     if not train or not held_out:
         raise InputError(f"{data}: a scorer needs train and validation segments", "prepare more")
     started = time.perf_counter()
-    network, history = _fitted(train, held_out, hidden, epochs, seed, on_epoch)
+    network, history = _fitted(train, held_out, hidden, epochs, seed, learning_rate, on_epoch)
     card = {
         "architecture": ROW_SCORER,
         "version": CARD_VERSION,
@@ -123,16 +130,17 @@ def _fitted(
     hidden: int,
     epochs: int,
     seed: int,
+    learning_rate: float,
     on_epoch: OnEpoch,
 ) -> tuple[ScorerNetwork, list[float]]:
     rng = np.random.default_rng(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = ScorerNetwork(hidden)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=learning_rate)
     n_batches = sum(1 for _ in _batches(train, np.random.default_rng(seed)))
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, LEARNING_RATE, total_steps=epochs * (n_batches + 1)
+        optimiser, learning_rate, total_steps=epochs * (n_batches + 1)
     )
     best, history = copy.deepcopy(network.state_dict()), list[float]()
     for epoch in range(epochs):
@@ -229,7 +237,8 @@ def model_from_scorer(network: ScorerNetwork, card: str) -> ModelProto:
     nodes = [
         helper.make_node("LSTM", ["previous", "W", "R", "B"], ["states"], hidden_size=hidden),
         helper.make_node("Squeeze", ["states", "direction"], ["hidden"]),
-        helper.make_node("MatMul", ["hidden", "output"], ["product"]),
+        helper.make_node("Concat", ["hidden", "previous"], ["seen"], axis=-1),
+        helper.make_node("MatMul", ["seen", "output"], ["product"]),
         helper.make_node("Add", ["product", "bias"], ["logits"]),
     ]
     shape: list[str | int | None] = ["rows", "n", N_ROW_PITCHES]
