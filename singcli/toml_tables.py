@@ -104,6 +104,17 @@ def table_from_toml(
         )
 
 
+def value_from_toml(content: bytes, key: str, *, source: str) -> Any:
+    """Return what stands under one key of the outermost table, None where it is not there.
+
+    Raises
+    ------
+    InputError
+        Names file and line if the text is not TOML.
+    """
+    return _values_from_toml(content, source).get(key)
+
+
 def _values_from_toml(content: bytes, source: str) -> dict[str, Any]:
     try:
         text = content.decode()

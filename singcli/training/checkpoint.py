@@ -14,11 +14,10 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from singcli.errors import InputError
 from singcli.files import replacing
-from singcli.training.networks import PointerNetwork
 
 FORMAT = "singcli-checkpoint-1"
 
@@ -37,11 +36,11 @@ class Progress:
 
 def write_checkpoint(
     path: Path,
-    network: PointerNetwork,
+    network: nn.Module,
     progress: Progress,
     run: dict[str, Any],
     *,
-    trained: PointerNetwork | None = None,
+    trained: nn.Module | None = None,
     optimiser: torch.optim.Optimizer | None = None,
     random_states: Sequence[Tensor] = (),
 ) -> None:
@@ -49,11 +48,11 @@ def write_checkpoint(
 
     Parameters
     ----------
-    network : PointerNetwork
+    network : nn.Module
         The mean of the weights.
     run : dict
         Configuration, textures and data facts of the run (JSON).
-    trained : PointerNetwork, optional
+    trained : nn.Module, optional
         The weights that training goes on with.
     optimiser : Optimizer, optional
         With both the checkpoint can be resumed; without, it holds the weights alone.
@@ -112,7 +111,7 @@ class Checkpoint:
             run=json.loads(metadata["run"]),
         )
 
-    def restore_network(self, network: PointerNetwork) -> None:
+    def restore_network(self, network: nn.Module) -> None:
         """Load the mean of the weights, those to be used.
 
         Raises
@@ -129,7 +128,7 @@ class Checkpoint:
                 "give the configuration the same [network], or train anew",
             ) from error
 
-    def restore_trained(self, network: PointerNetwork) -> None:
+    def restore_trained(self, network: nn.Module) -> None:
         """Load the weights that training goes on with."""
         network.load_state_dict(self._part("trained."))
 

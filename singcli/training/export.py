@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from singcli import __version__
 from singcli.errors import InputError, SingError
@@ -31,9 +31,16 @@ from singcli.structure.texture import Texture
 from singcli.training.checkpoint import Checkpoint, write_checkpoint
 from singcli.training.config import TrainConfig
 from singcli.training.graph import OPSET, NotePart, model_from_network
-from singcli.training.loop import BEST
 from singcli.training.networks import PointerNetwork, StepInputs
 from singcli.training.quantisation import quantise_model
+from singcli.training.run_folder import BEST
+from singcli.training.sing.export import (
+    sing_from_checkpoint,
+    sing_parity_error,
+    sing_rows_per_second,
+    sing_runtime,
+    validate_weights,
+)
 
 Weights = Literal["float32", "int8"]
 
@@ -92,6 +99,36 @@ def export_onnx(
     for path in (out, beside):
         validate_new_file(path, overwrite=overwrite)
     checkpoint = Checkpoint.read(source)
+    made = _made_sing if checkpoint.run["config"].get("architecture") == "sing" else _made_pointer
+    model = made(checkpoint, out, weights, licence)
+    with replacing(out) as temporary:
+        temporary.write_bytes(model.content)
+    facts = checkpoint.run
+    if licence:
+        facts = facts | {"data": facts["data"] | {"licences": {"stated": licence}}}
+    write_checkpoint(beside, model.network, checkpoint.progress, facts)
+    return ExportReport(
+        path=out,
+        opset=OPSET,
+        bytes=len(model.content),
+        parameters=sum(p.numel() for p in model.network.parameters()),
+        parity=model.parity,
+        steps_per_second=model.steps_per_second,
+    )
+
+
+class _Made(NamedTuple):
+    """A model file that is ready to be written, and how it was checked."""
+
+    content: bytes
+    network: nn.Module
+    parity: float
+    steps_per_second: dict[int, float]
+
+
+def _made_pointer(
+    checkpoint: Checkpoint, out: Path, weights: Weights, licence: str | None
+) -> _Made:
     config = TrainConfig.model_validate(checkpoint.run["config"])
     network = PointerNetwork(config.network.sizes)
     checkpoint.restore_network(network)
@@ -100,30 +137,30 @@ def export_onnx(
     model = model_from_network(network, card)
     runtime = Runtime.from_bytes(model.SerializeToString(), source=str(out))
     parity = parity_error(network, runtime)
-    if parity > PARITY_TOLERANCE:
-        raise SingError(
-            f"{out}: graph and torch differ by {parity:.2g}, allowed {PARITY_TOLERANCE:g}",
-            "report this with the versions of torch, onnx and onnxruntime",
-        )
+    _validate_parity(parity, out)
     if weights == "int8":
         quantise_model(model)
         runtime = Runtime.from_bytes(model.SerializeToString(), source=str(out))
         parity = parity_error(network, runtime)
     content = model.SerializeToString(deterministic=True)
-    with replacing(out) as temporary:
-        temporary.write_bytes(content)
-    facts = checkpoint.run
-    if licence:
-        facts = facts | {"data": facts["data"] | {"licences": {"stated": licence}}}
-    write_checkpoint(beside, network, checkpoint.progress, facts)
-    return ExportReport(
-        path=out,
-        opset=OPSET,
-        bytes=len(content),
-        parameters=sum(p.numel() for p in network.parameters()),
-        parity=parity,
-        steps_per_second={n: _steps_per_second(runtime, n) for n in (1, 16)},
-    )
+    return _Made(content, network, parity, {n: _steps_per_second(runtime, n) for n in (1, 16)})
+
+
+def _made_sing(checkpoint: Checkpoint, out: Path, weights: Weights, licence: str | None) -> _Made:
+    validate_weights(weights)
+    network = sing_from_checkpoint(checkpoint)
+    content, runtime = sing_runtime(checkpoint, network, licence=licence, source=str(out))
+    parity = sing_parity_error(network, runtime)
+    _validate_parity(parity, out)
+    return _Made(content, network, parity, {n: sing_rows_per_second(runtime, n) for n in (1, 128)})
+
+
+def _validate_parity(parity: float, out: Path) -> None:
+    if parity > PARITY_TOLERANCE:
+        raise SingError(
+            f"{out}: graph and torch differ by {parity:.2g}, allowed {PARITY_TOLERANCE:g}",
+            "report this with the versions of torch, onnx and onnxruntime",
+        )
 
 
 def _card(checkpoint: Checkpoint, config: TrainConfig, licence: str | None) -> ModelCard:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,22 +26,21 @@ from singcli.training.examples import ExampleSettings, TrainingSong, epoch_draws
 from singcli.training.interrupts import held_interrupt
 from singcli.training.loss import State, chunk_loss
 from singcli.training.networks import PointerNetwork
+from singcli.training.run_folder import (
+    BEST,
+    LAST,
+    RunResult,
+    find_checkpoint,
+    validate_resumed,
+    write_log,
+)
 from singcli.training.status import Meter, Status
 from singcli.training.validation import Figures, validate
 from singcli.training.workers import Workers
 
-LAST, BEST, LOG = "last.safetensors", "best.safetensors", "log.jsonl"
 CHECKPOINT_SECONDS = 180.0
 LOG_SECONDS = 30.0
 TEXTURE_LAGS = 65  # beats: 16 bars of 4/4, where the grain is strong
-
-
-@dataclass(frozen=True, slots=True)
-class RunResult:
-    """How a call of `train` ended: `finished` is False where time or the user stopped it."""
-
-    finished: bool
-    progress: Progress
 
 
 class Trainer:
@@ -86,7 +85,7 @@ class Trainer:
     ) -> None:
         self.config, self.run_dir, self.device, self.workers = config, run_dir, device, workers
         self.on_status = on_status
-        checkpoint = self._find_checkpoint(resume)
+        checkpoint = find_checkpoint(run_dir, resume=resume)
         self.songs, self.validation = (
             [TrainingSong.from_song(song) for data in datasets for song in data.songs(split)]
             for split in ("train", "validation")
@@ -134,24 +133,8 @@ class Trainer:
         self.started = time.monotonic() - self.progress.seconds
         self.saved = time.monotonic()
 
-    def _find_checkpoint(self, resume: bool) -> Checkpoint | None:  # noqa: FBT001
-        last = self.run_dir / LAST
-        if resume:
-            return Checkpoint.read(last)
-        if last.exists():
-            raise InputError(
-                f"{self.run_dir}: already holds a run", "add --resume, or choose another --out"
-            )
-        self.run_dir.mkdir(parents=True, exist_ok=True)
-        return None
-
     def _restore(self, checkpoint: Checkpoint) -> None:
-        for key in ("config", "data"):
-            if _fixed_part(checkpoint.run[key]) != _fixed_part(self.run[key]):
-                raise InputError(
-                    f"{self.run_dir}: the run was started with other {key}",
-                    "resume with the --config and --data of the start, or choose another --out",
-                )
+        validate_resumed(checkpoint, self.run, self.run_dir)
         checkpoint.restore_network(self.average)
         checkpoint.restore_trained(self.network)
         checkpoint.restore_optimiser(self.optimiser)
@@ -348,9 +331,7 @@ class Trainer:
     def _log(self, event: str, **fields: Any) -> None:
         if not self.workers.leads:
             return
-        line = {"event": event, "seconds": round(time.monotonic() - self.started, 1)} | fields
-        with (self.run_dir / LOG).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        write_log(self.run_dir, event, self.started, **fields)
 
 
 def _textures(songs: Sequence[TrainingSong], styles: Sequence[str]) -> tuple[Texture, ...]:
@@ -371,13 +352,6 @@ def _common_texture(songs: Sequence[TrainingSong]) -> Texture:
         return DEFAULT_TEXTURE
     beats_per_bar, group = max(by_meter.items(), key=lambda item: len(item[1]))
     return fit_texture([song.ssm for song in group], beats_per_bar, TEXTURE_LAGS)
-
-
-def _fixed_part(facts: Any) -> Any:
-    """Return what a resumed run may not change: all but the number of epochs."""
-    plain = json.loads(json.dumps(facts))
-    plain.get("run", {}).pop("epochs", None)
-    return plain
 
 
 def _fingerprint(datasets: Sequence[Dataset]) -> str:

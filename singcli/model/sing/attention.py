@@ -40,6 +40,11 @@ class Attention:
     source: npt.NDArray[np.int32]
     weight: npt.NDArray[np.float32]
 
+    @classmethod
+    def nothing(cls, n_rows: int) -> Attention:
+        """Return the attention of a network that has none."""
+        return cls(np.zeros(n_rows + 1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32))
+
     @property
     def n_rows(self) -> int:
         """Number of rows."""

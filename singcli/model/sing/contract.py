@@ -1,0 +1,102 @@
+"""What a model file of SING holds: the names of its tensors, and its card.
+
+One step of n songs: `row` the row before, `weighted` the earlier rows by the weights of attention
+(not in a file without attention), `hidden` and `cell` the state, all float32 (n, 128); out come the
+`logits` of the 128 pitches and the next state.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from singcli.errors import InputError
+from singcli.model.sing.sampling import RowSampling
+from singcli.structure.texture import Texture
+
+ARCHITECTURE = "sing"
+SING_CONTRACT_VERSION = 1
+
+INPUTS = ("row", "weighted", "hidden", "cell")
+INPUTS_WITHOUT_ATTENTION = ("row", "hidden", "cell")
+OUTPUTS = ("logits", "next_hidden", "next_cell")
+
+
+@dataclass(frozen=True, slots=True)
+class SingCard:
+    """What a model file of SING says of itself, beside its graph.
+
+    Parameters
+    ----------
+    name : str
+    attention : bool
+        Whether it is the network of the paper, or its ablation.
+    seed_rows : int >= 0
+        Rows that a piece was given at its beginning, in training.
+    sampling : RowSampling
+        How rows are drawn.
+    texture : Texture
+        Of the matrices of the training data, a row of them for a beat; laid under every form.
+    licence : str
+        Of the weights, with the notices of the data.
+    training : dict
+        Data, figures and the configuration in full; for people, not for the runtime.
+    """
+
+    name: str
+    attention: bool
+    seed_rows: int
+    sampling: RowSampling
+    texture: Texture
+    licence: str
+    training: dict[str, Any]
+    architecture: str = ARCHITECTURE
+    version: int = SING_CONTRACT_VERSION
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the graph's inputs."""
+        return INPUTS if self.attention else INPUTS_WITHOUT_ATTENTION
+
+    def to_json(self) -> str:
+        """Return the card as one line of JSON."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str, *, source: str) -> SingCard:
+        """Read a card.
+
+        Raises
+        ------
+        InputError
+            If the text is not a card of this version; names `source`.
+        """
+        try:
+            fields = json.loads(text)
+            version = fields["version"]
+            if version != SING_CONTRACT_VERSION:
+                raise InputError(
+                    f"{source}: contract version {version} of sing, this singcli reads "
+                    f"{SING_CONTRACT_VERSION}",
+                    "export the model again with this version of singcli",
+                )
+            parts = {
+                "sampling": RowSampling(**fields["sampling"]),
+                "texture": Texture(**fields["texture"]),
+            }
+            return cls(**fields | parts)
+        except (ValueError, TypeError, KeyError) as error:
+            raise InputError(
+                f"{source}: its model card cannot be read ({error})",
+                "use a file written by singcli export-onnx",
+            ) from error
+
+
+def architecture_of_card(text: str) -> str:
+    """Return the architecture that a model card names: "pointer" where it names none."""
+    try:
+        fields = json.loads(text)
+    except ValueError:
+        return "pointer"
+    return str(fields.get("architecture", "pointer")) if isinstance(fields, dict) else "pointer"
