@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from singcli.errors import InputError
 from singcli.model.rows import RowGenerator
 from singcli.model.runtime import OpenedFile, model_bytes, opened_file
+from singcli.model.sing.contract import architecture_of_card
+from singcli.model.sing.generator import SingGenerator
+from singcli.model.sing.runtime import SingRuntime
 from singcli.protocol.baselines import CopiedRows, RandomNotes
 from singcli.protocol.row_bag import RowBag, RowPool
 
@@ -22,7 +24,13 @@ Opener = Callable[[OpenedFile, str, Sequence[int]], Mapping[str, RowGenerator]]
 A model that is steered takes part once for each number of candidates, with ", 16" and so on added,
 another once, with "".
 """
-ARCHITECTURES: dict[str, Opener] = {}
+
+
+def _sing(file: OpenedFile, source: str, _candidates: Sequence[int]) -> Mapping[str, RowGenerator]:
+    return {"": SingGenerator(SingRuntime.from_file(file, source=source))}
+
+
+ARCHITECTURES: dict[str, Opener] = {"sing": _sing}
 
 
 def open_model(path: Path, name: str, candidates: Sequence[int]) -> dict[str, RowGenerator]:
@@ -42,7 +50,7 @@ def open_model(path: Path, name: str, candidates: Sequence[int]) -> dict[str, Ro
         If the file is no model, or its architecture cannot write rows.
     """
     file = opened_file(model_bytes(path), source=str(path))
-    kind = _architecture(file)
+    kind = architecture_of_card(file.card or "")
     if kind not in ARCHITECTURES:
         raise InputError(
             f"{path}: architecture = {kind!r}, allowed in this protocol: "
@@ -51,15 +59,6 @@ def open_model(path: Path, name: str, candidates: Sequence[int]) -> dict[str, Ro
         )
     entrants = ARCHITECTURES[kind](file, str(path), candidates)
     return {name + addition: entrant for addition, entrant in entrants.items()}
-
-
-def _architecture(file: OpenedFile) -> str | None:
-    """Return which architecture the card of a file names."""
-    try:
-        fields = json.loads(file.card or "null")
-    except ValueError:
-        return None
-    return str(fields.get("architecture", "pointer")) if isinstance(fields, dict) else None
 
 
 def baselines(pool: RowPool, candidates: Sequence[int]) -> list[RowGenerator]:
