@@ -15,8 +15,10 @@ from singcli.attempts import Attempt, Attempts, Order, Workshop
 from singcli.errors import InputError, StructureError, hint_from_names, nearest_names
 from singcli.files import write_bytes
 from singcli.metrics.report import StructureReport, without_transpositions
+from singcli.model.contract import StyledCard
+from singcli.model.opening import open_model
 from singcli.model.plan import Plan
-from singcli.model.runtime import Runtime
+from singcli.model.sing.runtime import SingRuntime
 from singcli.preparation.limits import MIN_BARS
 from singcli.recipe import Recipe, UsedFile, write_recipe
 from singcli.resources import checkpoints_dir
@@ -57,6 +59,7 @@ def generate_songs(
     targets: Sequence[tuple[int, Path]],
     *,
     attempts: Attempts | None = None,
+    asked: Sequence[str] = (),
     pictures: bool = False,
     overwrite: bool = False,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
@@ -73,6 +76,8 @@ def generate_songs(
         From `song_targets`.
     attempts : Attempts, optional
         One for each song unless given.
+    asked : sequence of str
+        Options of the sampler that the user gave; a model that would not heed them is refused.
     pictures : bool
         Draw a picture beside every song, see `write_song_png`.
     on_progress : callable
@@ -98,7 +103,12 @@ def generate_songs(
     attempts = attempts or Attempts()
     wish_of = (lambda _seed: wish) if isinstance(wish, Wish) else wish
     options = wish_of(targets[0][0]).options()
-    runtime = Runtime.open(model)
+    runtime = open_model(model)
+    if isinstance(runtime, SingRuntime) and asked:
+        raise InputError(
+            f"{', '.join(asked)}: the model {runtime.card.name} does not heed it",
+            "leave it out, or choose another --model",
+        )
     validate_targets(
         [path for _, path in targets],
         overwrite=overwrite,
@@ -106,7 +116,7 @@ def generate_songs(
         min_structure=attempts.min_structure,
     )
     workshop = Workshop(runtime, UsedFile(model.name, runtime.sha256), options, attempts)
-    orders = _orders(wish_of, targets, runtime)
+    orders = _orders(wish_of, targets, runtime.card)
     at_once = max(1, workshop.attempts_at_once // attempts.most)
     missed: list[Song] = []
     for first in range(0, len(targets), at_once):
@@ -127,14 +137,14 @@ def generate_songs(
 
 
 def _orders(
-    wish_of: Callable[[int], Wish], targets: Sequence[tuple[int, Path]], runtime: Runtime
+    wish_of: Callable[[int], Wish], targets: Sequence[tuple[int, Path]], card: StyledCard
 ) -> Iterator[Order]:
     """Plan the songs; songs in a row that share their wish share its plan."""
     planned: tuple[Wish, Plan] | None = None
     for seed, path in targets:
         wish = wish_of(seed)
         if planned is None or planned[0] is not wish:
-            planned = wish, wish.plan(runtime.card)
+            planned = wish, wish.plan(card)
             n_bars = len(planned[1].song_bar_beats) - 1
             if n_bars < MIN_BARS:
                 raise InputError(f"{wish.name}: {n_bars} bar long, at least {MIN_BARS} are needed")

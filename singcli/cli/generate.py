@@ -293,6 +293,7 @@ def generate(
             model_path(model),
             targets,
             attempts=attempts,
+            asked=_sampler_options(context),
             pictures=png,
             overwrite=overwrite,
             on_progress=lambda done, total: progress(done, total, "beats"),
@@ -316,6 +317,14 @@ def _typed(context: typer.Context) -> list[str]:
         for name, source in zip(OPTION_FIELDS, given, strict=True)
         if source is not None and source.name != "DEFAULT"
     ]
+
+
+def _sampler_options(context: typer.Context) -> list[str]:
+    """Return the options, as typed, that not every architecture heeds."""
+    given = [name for name in _typed(context) if name != "tempo"]
+    if context.params["section_strictness"]:
+        given.append("section_strictness")
+    return [f"--{name.replace('_', '-')}" for name in given]
 
 
 def _judged_template(console: Console, template: Template, *, strict: bool) -> TemplateQuality:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -185,6 +185,24 @@ def note_inputs(n: int, sizes: NetworkSizes) -> dict[str, npt.NDArray[Any]]:
 
 
 NOTE_OUTPUTS = ("logits", "gate", "next_chosen", "duration_logits", "velocity_logits")
+
+
+class StyledCard(Protocol):
+    """What a plan is made from: the part that the cards of all architectures have."""
+
+    @property
+    def name(self) -> str:
+        """Of the model."""
+
+    @property
+    def styles(self) -> tuple[str, ...]:
+        """Kinds of music that the model tells apart, the usual one first."""
+
+    def style_index(self, style: str | None) -> int | None:
+        """Return the place of a style among the model's, the first unless one is named."""
+
+    def texture(self, style: int | None) -> Texture:
+        """Return the texture of a style."""
 
 
 @dataclass(frozen=True, slots=True)

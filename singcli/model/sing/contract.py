@@ -36,8 +36,8 @@ class SingCard:
         Rows that a piece was given at its beginning, in training.
     sampling : RowSampling
         How rows are drawn.
-    texture : Texture
-        Of the matrices of the training data, a row of them for a beat; laid under every form.
+    textures : tuple of Texture
+        One: of the matrices of the training data, a row for a beat; laid under every form.
     licence : str
         Of the weights, with the notices of the data.
     training : dict
@@ -48,7 +48,7 @@ class SingCard:
     attention: bool
     seed_rows: int
     sampling: RowSampling
-    texture: Texture
+    textures: tuple[Texture, ...]
     licence: str
     training: dict[str, Any]
     architecture: str = ARCHITECTURE
@@ -58,6 +58,27 @@ class SingCard:
     def inputs(self) -> tuple[str, ...]:
         """Names of the graph's inputs."""
         return INPUTS if self.attention else INPUTS_WITHOUT_ATTENTION
+
+    @property
+    def styles(self) -> tuple[str, ...]:
+        """Kinds of music that the model tells apart: none."""
+        return ()
+
+    def style_index(self, style: str | None) -> int | None:
+        """Return None, for a style that is not named.
+
+        Raises
+        ------
+        InputError
+            If one is named.
+        """
+        if style is not None:
+            raise InputError(f"style = {style!r}, allowed by the model {self.name}: leave it out")
+        return None
+
+    def texture(self, _style: int | None) -> Texture:
+        """Return the texture of all music."""
+        return self.textures[0]
 
     def to_json(self) -> str:
         """Return the card as one line of JSON."""
@@ -83,7 +104,7 @@ class SingCard:
                 )
             parts = {
                 "sampling": RowSampling(**fields["sampling"]),
-                "texture": Texture(**fields["texture"]),
+                "textures": tuple(Texture(**texture) for texture in fields["textures"]),
             }
             return cls(**fields | parts)
         except (ValueError, TypeError, KeyError) as error:

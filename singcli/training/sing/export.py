@@ -70,7 +70,7 @@ def _card(checkpoint: Checkpoint, licence: str | None) -> SingCard:
         attention=config.network.attention,
         seed_rows=config.training.seed_rows,
         sampling=config.sampling.settings,
-        texture=Texture(**checkpoint.run["texture"]),
+        textures=(Texture(**checkpoint.run["texture"]),),
         licence=licence or "\n\n".join(data["licences"].values()) or "not stated",
         training={
             "singcli": __version__,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import onnx
 from onnx import ModelProto, TensorProto, helper, numpy_helper
-from torch import Tensor
 
 from singcli import __version__
 from singcli.model.contract import CARD_KEY
@@ -18,12 +17,7 @@ _GATES = ("enter", "forget", "content", "leave")  # in torch's order
 
 def model_from_sing(network: SingNetwork, card: SingCard) -> ModelProto:
     """Return the graph of a network with its weights and its card."""
-    lstm = network.lstm
-    weights: dict[str, Tensor] = {
-        "of_row": lstm.weight_ih_l0.T,
-        "of_hidden": lstm.weight_hh_l0.T,
-        "offset": lstm.bias_ih_l0 + lstm.bias_hh_l0,
-    }
+    weights = dict(zip(("of_row", "of_hidden", "offset"), network.gates, strict=True))
     node = helper.make_node
     nodes = [
         node("Gemm", ["row", "of_row", "offset"], ["from_row"]),
@@ -52,7 +46,7 @@ def model_from_sing(network: SingNetwork, card: SingCard) -> ModelProto:
         ]
 
     def values(names: tuple[str, ...]) -> list[onnx.ValueInfoProto]:
-        shape = ["n", HIDDEN]
+        shape: list[str | int | None] = ["n", HIDDEN]
         return [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in names]
 
     initializers = [

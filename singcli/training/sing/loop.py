@@ -192,7 +192,7 @@ class SingTrainer:
             share = 1.0 if training.ssm_over_batch == "sum" else 1 / len(batch)
             weighted_ssm = training.ssm_weight * share * loss.ssm
             (loss.notes / len(batch) + weighted_ssm).backward()
-            notes, ssm = float(loss.notes) / len(batch), float(weighted_ssm)
+            notes, ssm = float(loss.notes.detach()) / len(batch), float(weighted_ssm.detach())
         self.workers.sum_gradients(self.network)
         if self.config.optimiser.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.config.optimiser.clip_norm)

@@ -42,6 +42,7 @@ class SingNetwork(nn.Module):
         -------
         Tensor, shape=(n_rows, n, 128)
         """
+        hidden: Tensor
         hidden, _ = self.lstm(row, (state[0].unsqueeze(0), state[1].unsqueeze(0)))
         return self.mixed(weighted, hidden)
 
@@ -52,11 +53,16 @@ class SingNetwork(nn.Module):
         u, v = self.mix.weight[0]
         return u * weighted + v * hidden + self.mix.bias
 
+    @property
+    def gates(self) -> tuple[Tensor, Tensor, Tensor]:
+        """What makes the gates from row and state: (128, 512), (128, 512) and an offset (512,)."""
+        of_row, of_hidden, offset, offset_of_hidden = self.lstm.all_weights[0]
+        return of_row.T, of_hidden.T, offset + offset_of_hidden
+
     def tick(self, row: Tensor, weighted: Tensor, state: State) -> tuple[Tensor, State]:
         """Return the logits of one row, (n, 128), and the next state: one step, unrolled."""
-        lstm, (hidden, cell) = self.lstm, state
-        gates = torch.addmm(lstm.bias_ih_l0 + lstm.bias_hh_l0, row, lstm.weight_ih_l0.T)
-        gates = torch.addmm(gates, hidden, lstm.weight_hh_l0.T)
+        (hidden, cell), (of_row, of_hidden, offset) = state, self.gates
+        gates = torch.addmm(torch.addmm(offset, row, of_row), hidden, of_hidden)
         enter, forget, content, leave = gates.chunk(4, dim=-1)
         cell = forget.sigmoid() * cell + enter.sigmoid() * content.tanh()
         hidden = leave.sigmoid() * cell.tanh()
