@@ -44,7 +44,7 @@ def draw_template(path: Path, workshop: Workshop, segment: int, names: Sequence[
     for column, (name, roll) in enumerate(rolls.items()):
         made = row_ssm(roll)
         top, bottom = axes[0, column], axes[1, column]
-        top.imshow(made, cmap=SSM_COLOURS, vmin=0.0, vmax=1.0, interpolation="nearest")
+        top.imshow(made, cmap=SSM_COLOURS, vmin=0.0, vmax=1.0, interpolation="auto")
         top.set_title(f"{name}\nr {row_correlation(wanted, made):.2f}", fontsize=8)
         _draw_roll(bottom, roll)
         if column:
@@ -63,7 +63,7 @@ def _draw_roll(axes: Any, roll: Roll) -> None:
         cmap="gray",
         aspect="auto",
         origin="lower",
-        interpolation="nearest",
+        interpolation="auto",
         extent=(0, len(roll), low, high),
     )
     axes.tick_params(labelsize=6)

@@ -303,7 +303,7 @@ class TestCommand:
         assert "0.000 [0.000, 0.000]" in structure.splitlines()[-1]
         assert len(control.splitlines()) == 1 + 4
         assert len(pairs.splitlines()) == 1 + 4
-        assert "4 test segments, 1 samples of each" in err
+        assert "4 test segments, 1 samples each" in err
         assert (tmp_path / "r.jsonl").is_file()
         again = evaluate(
             capsys, "--rows", rows, "--model", f"mine={TINY}", *self.few, "--results", "r.jsonl"
@@ -317,7 +317,13 @@ class TestCommand:
         assert [row["name"] for row in table if row["table"] == "entrant"] == [*BASELINES, REAL]
 
     @pytest.mark.parametrize(
-        "arguments", [(), ("--rows", "x", "--against", "y"), ("song.mid", "--rows", "x")]
+        "arguments",
+        [
+            (),
+            ("--rows", "x", "--against", "y"),
+            ("song.mid", "--rows", "x"),
+            ("--rows", "x", "--png", "x.png"),
+        ],
     )
     def test_what_does_not_belong_together_is_refused(self, capsys, arguments):
         code, _, err = evaluate(capsys, *arguments)
@@ -327,6 +333,11 @@ class TestCommand:
     def test_without_a_protocol_files_and_music_are_needed(self, capsys):
         assert main(["evaluate"]) == 2
         assert "INPUT and --against are needed" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("option", ["--rows", "--model", "--scorer", "--results"])
+    def test_options_of_the_protocol_need_it(self, capsys, option):
+        assert main(["evaluate", "song.mid", "--against", "data", option, "x"]) == 2
+        assert "add --protocol sing" in capsys.readouterr().err
 
     def test_a_folder_without_rows_is_refused(self, capsys, tmp_path):
         code, _, err = evaluate(capsys, "--rows", tmp_path)

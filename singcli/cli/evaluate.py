@@ -138,9 +138,9 @@ def evaluate(
         from singcli.protocol.entrants import CANDIDATES
         from singcli.protocol.workshop import Settings
 
-        if rows is None or inputs or against:
+        if rows is None or inputs or against or png is not None:
             raise InputError(
-                "--protocol sing takes --rows and --model, no INPUT and no --against",
+                "--protocol sing takes --rows and --model, no INPUT, --against or --png",
                 "give --rows a folder written by prepare --recipe sing",
             )
         settings = Settings(
@@ -160,6 +160,10 @@ def evaluate(
             json_output=json_output,
         )
         return
+    if rows is not None or model or scorer is not None or results is not None:
+        raise InputError(
+            "--rows, --model, --scorer and --results are for a protocol", "add --protocol sing"
+        )
     if not inputs or not against:
         raise InputError(
             "nothing to compare: INPUT and --against are needed, or --protocol",

@@ -48,7 +48,7 @@ def evaluate_sing(
             console.result(text)
     real = report.rows[-1]
     console.status(
-        f"{real.n_segments} test segments, {settings.samples} samples of each; means with 95 % "
+        f"{real.n_segments} test segments, {settings.samples} samples each; means with 95 % "
         "intervals over pieces, ± the standard deviation of single outputs"
     )
 
