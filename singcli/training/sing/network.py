@@ -51,7 +51,8 @@ class SingNetwork(nn.Module):
         if self.mix is None:
             return hidden
         u, v = self.mix.weight[0]
-        return u * weighted + v * hidden + self.mix.bias
+        logits: Tensor = u * weighted + v * hidden + self.mix.bias
+        return logits
 
     @property
     def gates(self) -> tuple[Tensor, Tensor, Tensor]:
