@@ -464,6 +464,20 @@ class TestFormats:
         assert {row[0].strip("`"): json.loads(row[1]) for row in rows} == defaults
 
 
+def test_keys_and_defaults_of_the_configuration_of_sing():
+    pytest.importorskip("torch")
+    from singcli.training.sing.config import SingConfig
+
+    (rows,) = tables(page("docs/sing.md"), "key", "default")
+    defaults = {
+        f"{table}.{key}": value
+        for table, values in SingConfig().model_dump().items()
+        if isinstance(values, dict)
+        for key, value in values.items()
+    }
+    assert {row[0].strip("`"): json.loads(row[1]) for row in rows} == defaults
+
+
 def test_links_between_pages_lead_somewhere():
     for path in PAGES:
         for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", path.read_text()):
