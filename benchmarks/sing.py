@@ -33,7 +33,7 @@ from singcli.row_dataset import INDEX_NAME
 
 CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
 PAPER = CHECKPOINTS / "sing-paper.toml"
-CONFIGS = (PAPER, CHECKPOINTS / "sing-mended.toml")
+CONFIGS = (PAPER, CHECKPOINTS / "sing-mended.toml", CHECKPOINTS / "rows.toml")
 ABLATION = "no-attention"
 N_PICTURES = 5
 PICTURED = ("copy the most similar row", "bag of real rows, 64", "random notes")

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from singcli.errors import InputError
+from singcli.model.row_pointer import RowPointer
 from singcli.model.rows import RowGenerator
-from singcli.model.runtime import OpenedFile, model_bytes, opened_file
+from singcli.model.runtime import OpenedFile, Runtime, model_bytes, opened_file
 from singcli.model.sing.contract import architecture_of_card
 from singcli.model.sing.generator import SingGenerator
 from singcli.model.sing.runtime import SingRuntime
@@ -30,7 +31,19 @@ def _sing(file: OpenedFile, source: str, _candidates: Sequence[int]) -> Mapping[
     return {"": SingGenerator(SingRuntime.from_file(file, source=source))}
 
 
-ARCHITECTURES: dict[str, Opener] = {"sing": _sing}
+def _pointer(
+    file: OpenedFile, source: str, candidates: Sequence[int]
+) -> Mapping[str, RowGenerator]:
+    runtime = Runtime.from_file(file, source=source)
+    if runtime.card.material != "rows":
+        raise InputError(
+            f"{source}: a model of {runtime.card.material}",
+            "give --model a pointer network that was trained on rows (checkpoints/rows.toml)",
+        )
+    return {f", {number}": RowPointer(runtime, candidates=number) for number in candidates}
+
+
+ARCHITECTURES: dict[str, Opener] = {"sing": _sing, "pointer": _pointer}
 
 
 def open_model(path: Path, name: str, candidates: Sequence[int]) -> dict[str, RowGenerator]:
