@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
-import json
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,17 +18,14 @@ from singcli.music.score import VOICE_NAMES
 from singcli.music.voice_files import read_voice_rules
 from singcli.preparation import output
 from singcli.preparation.limits import Limits
-from singcli.preparation.pool import default_jobs, outcomes_in_processes
+from singcli.preparation.pool import default_jobs
+from singcli.preparation.run import OnProgress, Recipe, Run
 from singcli.preparation.scores import BEATS, DEFAULT_RULES, Beats
-from singcli.preparation.sources import Skipped, Source, SourceReader, find_sources
+from singcli.preparation.sources import Skipped, SourceReader, find_sources
 from singcli.preparation.validation import Validation
-from singcli.preparation.worker import Settings, Task, make_song, reason
-
-MIN_SONGS_FOR_PROCESSES = 64  # starting them takes as long as this many songs
+from singcli.preparation.worker import Settings, make_song
 
 STYLE_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
-
-OnProgress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,103 +137,31 @@ def prepare(
     settings = Settings(read_voice_rules(rules), beats, pickups, sections, limits or Limits())
     sources, skipped = find_sources(inputs)
     output.make_room(out, sources, overwrite=overwrite)
+    recipe = Recipe(
+        make=functools.partial(make_song, out=out, settings=settings),
+        stored=lambda song_id: dataset.read_entry(dataset.song_path(out, song_id)),
+        salt=[__version__, dataset.VERSION, settings.to_json()],
+        side_files=True,
+    )
     with SourceReader(settings.limits.max_bytes) as reader:
-        run = _Run(out, settings, reader, skipped, reuse=not overwrite)
-        for done, name in enumerate(run.finished(sources, jobs or default_jobs()), start=1):
-            if on_progress is not None:
-                on_progress(done, len(sources), name)
+        run = Run(recipe, reader, skipped, reuse=not overwrite)
+        run.finish(sources, jobs or default_jobs(), on_progress)
         licences = {s.id: licence or reader.licence(s) for s in sources if s.id in run.entries}
-    run.skipped.sort(key=lambda skip: skip.source)
     if not run.entries:
         output.write_report(out, run.skipped)
-        first = run.skipped[0]
-        raise InputError(
-            f"none of {len(run.skipped)} files could be prepared ({first.source}: {first.reason})"
-        )
+        raise run.nothing_made()
     held_out = validation.chosen(sorted(run.entries), seed)
-    entries, texts = output.index_of(run.entries, held_out, licences)
+    songs = [
+        dataclasses.replace(entry, split="validation" if name in held_out else "train")
+        for name, entry in run.entries.items()
+    ]
+    entries, texts = output.with_licences(songs, licences)
     record = settings.to_json() | {
         "seed": seed,
         "style": style,
         "validation": dataclasses.asdict(validation),
     }
-    output.finish(out, entries, run.skipped, licences=texts, settings=record)
+    output.tidy(out, run.entries, run.skipped)
+    dataset.write_index(out, entries, licences=texts, settings=record)
     seconds = time.monotonic() - started
     return PrepareReport(out, entries, run.n_reused, tuple(run.skipped), seconds)
-
-
-class _Run:
-    """The songs of one run, made or reused, and what was left out."""
-
-    def __init__(
-        self,
-        out: Path,
-        settings: Settings,
-        reader: SourceReader,
-        skipped: list[Skipped],
-        *,
-        reuse: bool,
-    ) -> None:
-        self.entries: dict[str, Entry] = {}
-        self.skipped = skipped
-        self.n_reused = 0
-        self._out = out
-        self._settings = settings
-        self._reader = reader
-        self._reuse = reuse
-        self._name_of_fingerprint: dict[str, str] = {}
-        self._settled: list[str] = []
-
-    def finished(self, sources: Sequence[Source], jobs: int) -> Iterator[str]:
-        """Handle all sources; yield the name of each when it is done with, one way or another."""
-        jobs = jobs if len(sources) >= MIN_SONGS_FOR_PROCESSES else 1
-        work = functools.partial(make_song, out=self._out, settings=self._settings)
-        for task, outcome in outcomes_in_processes(work, self._tasks(sources), jobs=jobs):
-            self._settle(task.id, outcome or Skipped(task.source, "reading it crashed the process"))
-            yield from self._take_settled()
-        yield from self._take_settled()
-
-    def _tasks(self, sources: Sequence[Source]) -> Iterator[Task]:
-        """Read the sources; yield what needs work and settle the others."""
-        salt = [__version__, dataset.VERSION, self._settings.to_json()]
-        for source in sources:
-            try:
-                content = self._reader.read(source)
-            except InputError as error:
-                self._settle(source.id, Skipped(source.name, reason(error, source.name)))
-                continue
-            side_files = self._reader.side_files(source)
-            sha256 = hashlib.sha256(content).hexdigest()
-            fingerprint = _fingerprint([sha256, dict(side_files), *salt])
-            twin = self._name_of_fingerprint.setdefault(fingerprint, source.name)
-            if twin != source.name:
-                same = Skipped(source.name, f"the same file as {twin}", failed=False)
-                self._settle(source.id, same)
-            elif self._reuse and (entry := self._stored(source.id, fingerprint)) is not None:
-                self.n_reused += 1
-                self._settle(source.id, dataclasses.replace(entry, source=source.name))
-            else:
-                yield Task(source.id, source.name, content, side_files, sha256, fingerprint)
-
-    def _settle(self, song_id: str, outcome: Entry | Skipped) -> None:
-        if isinstance(outcome, Entry):
-            self.entries[song_id] = outcome
-        else:
-            self.skipped.append(outcome)
-        self._settled.append(outcome.source)
-
-    def _take_settled(self) -> list[str]:
-        settled, self._settled = self._settled, []
-        return settled
-
-    def _stored(self, song_id: str, fingerprint: str) -> Entry | None:
-        """Return what an earlier run stored of the very same source and settings."""
-        try:
-            entry = dataset.read_entry(dataset.song_path(self._out, song_id))
-        except InputError:
-            return None
-        return entry if entry.fingerprint == fingerprint else None
-
-
-def _fingerprint(parts: Sequence[object]) -> str:
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

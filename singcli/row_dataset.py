@@ -27,7 +27,7 @@ import dataclasses
 import io
 import json
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
@@ -189,13 +189,16 @@ def piece_path(data: Path, piece_id: str) -> Path:
     return data / PIECES_NAME / f"{piece_id}.npz"
 
 
-def write_segments(path: Path, segments: Sequence[Segment]) -> None:
-    """Write the segments of a split, whole or not at all."""
-    rolls = [segment.roll for segment in segments]
+def write_segments(path: Path, segments: Iterable[Segment]) -> None:
+    """Write the segments of a split, whole or not at all; of a corpus never hold all unpacked."""
+    ids, packed = [], [np.zeros((0, _ROW_BYTES), np.uint8)]
+    for segment in segments:
+        ids.append(segment.id)
+        packed.append(_packed(segment.roll))
     arrays: dict[str, npt.NDArray[Any]] = {
-        "rows": _packed(np.concatenate([np.zeros((0, N_ROW_PITCHES), np.bool_), *rolls])),
-        "lengths": np.array([len(roll) for roll in rolls], np.int64),
-        "ids": np.array([segment.id for segment in segments], np.str_),
+        "rows": np.concatenate(packed),
+        "lengths": np.array([len(rows) for rows in packed[1:]], np.int64),
+        "ids": np.array(ids, np.str_),
     }
     _write_arrays(path, arrays)
 
@@ -275,7 +278,7 @@ def _packed(roll: Roll) -> npt.NDArray[np.uint8]:
 def _unpacked(rows: npt.NDArray[Any]) -> Roll:
     if rows.dtype != np.uint8 or rows.ndim != 2 or rows.shape[1] != _ROW_BYTES:
         raise ValueError(f"rows of {rows.dtype} {rows.shape}, allowed: uint8 (n, {_ROW_BYTES})")
-    return np.unpackbits(rows, axis=1).astype(np.bool_)
+    return np.unpackbits(rows, axis=1).view(np.bool_)
 
 
 def _write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:

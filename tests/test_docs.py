@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from singcli import row_dataset
 from singcli.cli import novelty
 from singcli.dataset import Entry
 from singcli.metrics.report import SectionReport, StructureReport
@@ -374,6 +375,22 @@ class TestFormats:
         assert keys(tables(text, "key of a section")[0]) == fields(SectionReport)
         (rows,) = tables(self.section("Dataset"), "key of a row")
         assert keys(rows) == fields(Entry)
+
+    def test_keys_and_arrays_of_row_datasets(self, tmp_path):
+        text = self.section("Row dataset")
+        (rows,) = tables(text, "key of a piece")
+        assert keys(rows) == fields(row_dataset.Piece)
+        row_dataset.write_index(tmp_path, [], licences={}, settings={})
+        index = json.loads((tmp_path / row_dataset.INDEX_NAME).read_text())
+        assert f'"{index["format"]}"' in text
+        assert f"`version` ({index['version']})" in text
+        assert all(f"`{key}`" in text for key in index)
+        row_dataset.write_segments(tmp_path / "train.npz", [])
+        with np.load(tmp_path / "train.npz") as stored:
+            (rows,) = tables(text, "array of a split", "type", "shape")
+            assert keys(rows) == list(stored)
+            for row in rows[:2]:
+                assert row[1] == stored[row[0].strip("`")].dtype.name
 
     def test_keys_of_evaluations(self):
         from singcli.evaluate import Evaluation, summary

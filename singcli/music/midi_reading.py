@@ -20,7 +20,14 @@ import numpy as np
 import numpy.typing as npt
 
 from singcli.errors import InputError
-from singcli.music.notes import MeterChange, MidiMusic, NoteTable, TempoMap, Track
+from singcli.music.notes import (
+    MeterChange,
+    MidiMusic,
+    NoteTable,
+    PedalTable,
+    TempoMap,
+    Track,
+)
 
 if TYPE_CHECKING:
     from symusic.core import ScoreTick
@@ -28,6 +35,7 @@ if TYPE_CHECKING:
 MAX_TICK = 2**30  # symusic counts in 32 bits; beyond this the file is absurd anyway
 DEFAULT_MICROSECONDS_PER_QUARTER = 500_000
 DEFAULT_METER = MeterChange(0, 4, 4)
+SUSTAIN_PEDAL, PEDAL_DOWN = 64, 64  # controller number; the least value that counts as down
 
 
 def read_midi(path: Path) -> MidiMusic:
@@ -59,6 +67,22 @@ def midi_from_bytes(content: bytes, *, source: str) -> MidiMusic:
         If the bytes are damaged, count time in SMPTE frames, have a tempo or a meter of zero, or
         an absurd length. A file without notes is *not* an error here.
     """
+    return _music(_decoded(content, source), source)
+
+
+def performance_from_bytes(content: bytes, *, source: str) -> tuple[MidiMusic, PedalTable]:
+    """Decode the bytes of a MIDI file, and what its pedals do.
+
+    Raises
+    ------
+    InputError
+        As `midi_from_bytes`.
+    """
+    score = _decoded(content, source)
+    return _music(score, source), _pedals(score, source)
+
+
+def _decoded(content: bytes, source: str) -> ScoreTick:
     from symusic.core import ScoreTick
 
     try:
@@ -67,6 +91,10 @@ def midi_from_bytes(content: bytes, *, source: str) -> MidiMusic:
         raise InputError(f"{source}: not a readable MIDI file ({_short(error)})") from error
     if score.ticks_per_quarter <= 0:
         raise InputError(f"{source}: damaged MIDI file (0 ticks a quarter note)")
+    return score
+
+
+def _music(score: ScoreTick, source: str) -> MidiMusic:
     return MidiMusic(
         tracks=tuple(
             Track(" ".join(track.name.split()), int(track.program), bool(track.is_drum))
@@ -116,6 +144,19 @@ def _notes(score: ScoreTick, source: str) -> NoteTable:
         velocity=np.clip(velocity[order], 1, 127).astype(np.uint8),
         track=track[order].astype(np.int64),
     )
+
+
+def _pedals(score: ScoreTick, source: str) -> PedalTable:
+    columns = [track.controls.numpy() for track in score.tracks]
+    tick, number, value = (
+        np.concatenate([c[name] for c in columns] or [np.empty(0)]).astype(np.int64)
+        for name in ("time", "number", "value")
+    )
+    track = np.repeat(np.arange(len(columns)), [len(c["time"]) for c in columns])
+    mine = number == SUSTAIN_PEDAL
+    if tick[mine].min(initial=0) < 0 or tick[mine].max(initial=0) > MAX_TICK:
+        raise InputError(f"{source}: absurd length (more than {MAX_TICK} ticks)")
+    return PedalTable(tick[mine], value[mine] >= PEDAL_DOWN, track[mine])
 
 
 def _tempo(score: ScoreTick, source: str) -> TempoMap:

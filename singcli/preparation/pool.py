@@ -15,6 +15,7 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
+WORKERS = ("singcli.preparation.worker", "singcli.preparation.row_worker")
 ITEMS_IN_FLIGHT = 8  # for each process: enough to keep it busy, few enough to bound the memory
 
 
@@ -88,7 +89,7 @@ def _executor(jobs: int) -> Iterator[ProcessPoolExecutor]:
     """Yield an executor whose processes leave Ctrl-C to this one."""
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
-    context.set_forkserver_preload(["singcli.preparation.worker", "symusic"])
+    context.set_forkserver_preload([*WORKERS, "symusic"])
     executor = ProcessPoolExecutor(jobs, mp_context=context, initializer=_ignore_interrupts)
     try:
         yield executor
