@@ -392,6 +392,21 @@ class TestFormats:
             for row in rows[:2]:
                 assert row[1] == stored[row[0].strip("`")].dtype.name
 
+    def test_keys_of_protocol_results(self):
+        from singcli.metrics.row_structure import VARIANTS
+        from singcli.metrics.rows import Guards
+        from singcli.protocol.measure import Line
+        from singcli.protocol.report import CONTINUITY, ControlRow, EntrantRow, PairRow
+        from singcli.protocol.tasks import WAYS
+
+        text = self.section("Protocol results")
+        (rows,) = tables(text, "key of a line")
+        assert keys(rows) == fields(Line)
+        named = [*WAYS, *(variant.name for variant in VARIANTS), *Guards._fields, *CONTINUITY]
+        for row in (EntrantRow, ControlRow, PairRow):
+            named += fields(row)
+        assert all(f"`{name}`" in text for name in named)
+
     def test_keys_of_evaluations(self):
         from singcli.evaluate import Evaluation, summary
         from singcli.metrics.figures import FIGURES

@@ -14,9 +14,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from singcli.metrics.structure import pearson
 from singcli.structure.ssm import Matrix
+
+FLAT = 1e-6  # a standard deviation below this is rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +82,10 @@ def row_correlation(
         kept &= np.diagonal(wanted) > 0
     if not kept.all():
         wanted, measured = wanted[np.ix_(kept, kept)], measured[np.ix_(kept, kept)]
-    if variant.diagonal:
-        return pearson(wanted.ravel(), measured.ravel())
-    off = ~np.eye(len(wanted), dtype=np.bool_)
-    return pearson(wanted[off], measured[off])
+    sums = _sums(wanted, measured)
+    if not variant.diagonal:
+        sums -= _sums(np.diagonal(wanted), np.diagonal(measured))
+    return _pearson(*sums.tolist())
 
 
 def row_ssm_mse(
@@ -104,3 +106,21 @@ def row_ssm_mse(
     Source: SING, section 5; the variant "paper" does not differ.
     """
     return 2.0 * (1.0 - row_correlation(wanted, measured, variant, n_seed=n_seed))
+
+
+def _sums(a: Matrix, b: Matrix) -> npt.NDArray[np.float64]:
+    """Return the count of the entries, and the sums of a, b, a², b² and a b."""
+    x, y = (np.ascontiguousarray(values, np.float64).ravel() for values in (a, b))
+    return np.array([len(x), x.sum(), y.sum(), x @ x, y @ y, x @ y])
+
+
+def _pearson(n: float, x: float, y: float, xx: float, yy: float, xy: float) -> float:
+    """Return the correlation from sums, 0 where a deviation is 0."""
+    if n < 1:
+        return 0.0
+    mean_x, mean_y = x / n, y / n
+    variances = max(xx / n - mean_x**2, 0.0), max(yy / n - mean_y**2, 0.0)
+    if min(variances) < FLAT**2:
+        return 0.0
+    r = (xy / n - mean_x * mean_y) / (variances[0] * variances[1]) ** 0.5
+    return float(min(max(r, -1.0), 1.0))

@@ -31,6 +31,7 @@ import numpy.typing as npt
 from singcli.structure.row_ssm import N_ROW_PITCHES, Roll
 
 Counts = npt.NDArray[np.int64]
+Weights = npt.NDArray[np.integer[Any]] | npt.NDArray[np.floating[Any]]
 
 OFFSET = N_ROW_PITCHES - 1  # index of the interval 0
 N_INTERVALS = 2 * OFFSET + 1
@@ -134,9 +135,7 @@ def top_intervals(roll: Roll) -> Counts:
     return np.bincount(intervals + OFFSET, minlength=N_INTERVALS).astype(np.int64)
 
 
-def wasserstein(
-    reference: npt.NDArray[np.integer[Any]], estimated: npt.NDArray[np.integer[Any]]
-) -> npt.NDArray[np.float64]:
+def wasserstein(reference: Weights, estimated: Weights) -> npt.NDArray[np.float64]:
     """Return the 1-Wasserstein (earth mover's) distance of distributions of whole numbers.
 
     Parameters
@@ -161,7 +160,7 @@ def wasserstein(
     return distance
 
 
-def _shares(counts: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float64]:
+def _shares(counts: Weights) -> npt.NDArray[np.float64]:
     total = counts.sum(axis=-1, keepdims=True).astype(np.float64)
     shares: npt.NDArray[np.float64] = counts / np.where(total > 0, total, np.nan)
     return shares

@@ -151,20 +151,8 @@ def structure_correlation(wanted: Matrix, measured: Matrix) -> float:
     ValueError
         If the shapes differ.
     """
-    return pearson(*_below_diagonals(wanted, measured))
-
-
-def pearson(a: npt.NDArray[np.floating], b: npt.NDArray[np.floating]) -> float:
-    """Return the correlation of two lists of numbers, 0 where it is not defined.
-
-    Parameters
-    ----------
-    a, b : np.ndarray, shape=(n,)
-    """
-    if len(a) == 0:
-        return 0.0
-    scores = [_standardised(values.astype(np.float64)) for values in (a, b)]
-    return float(np.clip(np.mean(scores[0] * scores[1]), -1.0, 1.0))
+    a, b = (_standardised(values) for values in _below_diagonals(wanted, measured))
+    return float(np.clip(np.mean(a * b), -1.0, 1.0)) if len(a) else 0.0
 
 
 def ssm_mse(wanted: Matrix, measured: Matrix) -> float:
@@ -277,12 +265,12 @@ def _mean(values: Matrix, chosen: npt.NDArray[np.bool_]) -> float | None:
     return float(values[pairs].mean(dtype=np.float64)) if pairs.any() else None
 
 
-def _below_diagonals(*maps: Matrix) -> list[Matrix]:
+def _below_diagonals(*maps: Matrix) -> list[npt.NDArray[np.float64]]:
     shapes = {m.shape for m in maps}
     if len(shapes) != 1 or any(m.ndim != 2 or m.shape[0] != m.shape[1] for m in maps):
         raise ValueError(f"square maps of one size are compared, not {[m.shape for m in maps]}")
     below = np.tril_indices(len(maps[0]), -1)
-    return [m[below] for m in maps]
+    return [m[below].astype(np.float64) for m in maps]
 
 
 def _standardised(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from singcli.model.rows import RowGenerator, RowTask
+from singcli.model.rows import RowTask
 from singcli.structure.row_ssm import N_ROW_PITCHES, Roll
 
 LOWEST_RANDOM_PITCH = 39
@@ -62,32 +62,11 @@ def _copied_roll(task: RowTask) -> Roll:
     return roll
 
 
-@dataclass(frozen=True, slots=True)
-class RestsBlanked:
-    """A model whose rows are emptied where the template rests, and only there.
+def blanked_at_rests(task: RowTask, roll: Roll) -> Roll:
+    """Return a finished roll emptied after the seed wherever the diagonal of the matrix is 0.
 
     What a matrix gives away: its empty rows are those of the music it was made from.
-
-    Parameters
-    ----------
-    model : RowGenerator
     """
-
-    model: RowGenerator
-
-    @property
-    def name(self) -> str:
-        """Of the model, and what was done."""
-        return f"{self.model.name}, rests blanked"
-
-    def generate(self, tasks: Sequence[RowTask], seeds: Sequence[int]) -> list[Roll]:
-        """Return a roll of each task, the model's outside the rests."""
-        rolls = self.model.generate(tasks, seeds)
-        return [blanked_at_rests(task, roll) for task, roll in zip(tasks, rolls, strict=True)]
-
-
-def blanked_at_rests(task: RowTask, roll: Roll) -> Roll:
-    """Return a roll emptied after the seed wherever the diagonal of the matrix is 0."""
     rests = np.diagonal(task.ssm) == 0
     rests[: len(task.seed_rows)] = False
     blanked: Roll = roll & ~rests[:, None]
