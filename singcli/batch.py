@@ -11,14 +11,17 @@ import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing.synchronize import Event
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from singcli.errors import SingError
 from singcli.manifest import ManifestRow, append_row
 from singcli.preparation.pool import Start, default_jobs, new_event, outcomes_in_processes
 from singcli.studio import Failed, Settings, Song, Studio
 from singcli.targets import Target
+
+if TYPE_CHECKING:
+    from multiprocessing.synchronize import Event
 
 SONGS_A_PROCESS = 32  # fewer are made before another process has begun
 PRELOAD = ("singcli.batch", "onnxruntime", "symusic")

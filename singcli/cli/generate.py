@@ -164,7 +164,8 @@ def generate(
     # Before numpy is imported: its matrices are so small here that threads only cost time.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from singcli.attempts import Attempts
-    from singcli.cli.generate_run import Run, Wanted
+    from singcli.cli.generate_run import Run
+    from singcli.cli.wanted import Wanted
     from singcli.cli.wishes import (
         BEST_OF_WITH_MIN_STRUCTURE,
         Sources,
@@ -232,10 +233,11 @@ def generate(
     if asked.template is not None:
         quality = _judged_template(console, asked.template, strict=strict)
     run = Run(console, wanted, quality, as_json=json_output, verbose=verbose)
+    run.prepare(rehearsal=dry_run)
     if dry_run:
         run.rehearse()
         return
-    if asked.seed is None and seed is None and seeds is None:
+    if wanted.is_drawn:
         console.status(f"seed {wanted.seeds_of_songs[0]} drawn")
     if save_preset is not None:
         _write_preset(console, wanted.first_wish, save_preset)

@@ -1,134 +1,27 @@
-"""What `generate` does once it knows what is asked for: name the songs, make them, tell of them."""
+"""What `generate` does once it knows which songs are wanted: make them and tell of them."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from singcli.attempts import Attempts
-from singcli.batch import Failure, make_batch, usual_jobs
 from singcli.cli.console import Console
 from singcli.cli.tables import section_table, summary
-from singcli.cli.wishes import Asked
+from singcli.cli.wanted import STANDARD_OUTPUT, Wanted
 from singcli.errors import InputError, PartialFailureError, SingError
 from singcli.existing import Existing, complete_manifest, split_existing
 from singcli.generate import Shortfall
-from singcli.manifest import manifest_path
 from singcli.recipe import Recipe
-from singcli.seeds import Shard, counted_seeds, seeds_from_text
-from singcli.studio import Failed, Settings, Song, Studio
-from singcli.targets import Target, song_targets, validate_folders, validate_targets
+from singcli.studio import Failed, Song, Studio
+from singcli.targets import Target, validate_folders, validate_targets
 
 if TYPE_CHECKING:
+    from singcli.batch import Failure
     from singcli.metrics.report import StructureReport
     from singcli.structure.quality import TemplateQuality
-    from singcli.wish import Wish
-
-STANDARD_OUTPUT = Path("-")
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """Which songs are wanted, and where.
-
-    Parameters
-    ----------
-    asked : Asked
-    model : Path
-    attempts : Attempts
-    seed, seeds, count : optional
-        As the options say.
-    counted : bool
-        Whether the user gave a count.
-    shard : Shard, optional
-    out, out_dir, filename : see `song_targets`
-    pictures : bool
-    jobs : int, optional
-    skip_existing, overwrite : bool
-
-    Raises
-    ------
-    InputError
-        If they do not go together.
-    """
-
-    asked: Asked
-    model: Path
-    attempts: Attempts
-    seed: int | None
-    seeds: str | None
-    count: int
-    counted: bool
-    shard: Shard | None
-    out: Path | None
-    out_dir: Path
-    filename: str
-    pictures: bool
-    jobs: int | None
-    skip_existing: bool
-    overwrite: bool
-
-    def __post_init__(self) -> None:
-        """Check that they go together."""
-        if self.seeds is not None and (self.seed is not None or self.counted):
-            raise InputError("--seeds stands alone, found --seed or --count beside it")
-        if self.skip_existing and self.overwrite:
-            raise InputError("--skip-existing and --overwrite: only one of them")
-        drawn = self.seeds is None and self.seed is None and self.asked.seed is None
-        for name, given in (("--shard", self.shard), ("--skip-existing", self.skip_existing)):
-            if drawn and given:
-                raise InputError(
-                    f"{name} needs --seed or --seeds: drawn seeds are others in every call"
-                )
-        if self.out == STANDARD_OUTPUT and self.pictures:
-            raise InputError("--png needs a file, --out - is none")
-
-    @functools.cached_property
-    def seeds_of_songs(self) -> list[int]:
-        """Seeds of the songs of each wish."""
-        if self.seeds is not None:
-            return seeds_from_text(self.seeds)
-        return counted_seeds(self.asked.seed if self.seed is None else self.seed, self.count)
-
-    @property
-    def n_songs(self) -> int:
-        """Number of songs, of all shards."""
-        return len(self.seeds_of_songs) * len(self.asked.sources)
-
-    @property
-    def first_wish(self) -> Wish:
-        """The wish of the first song."""
-        return self.asked.sources[0].wish(self.seeds_of_songs[0])
-
-    @functools.cached_property
-    def targets(self) -> Sequence[Target]:
-        """The songs of this shard."""
-        out = Path("-.mid") if self.out == STANDARD_OUTPUT else self.out
-        targets = song_targets(
-            [source.name for source in self.asked.sources],
-            self.seeds_of_songs,
-            out=out,
-            out_dir=self.out_dir,
-            filename=self.filename,
-            model=self.model.stem,
-        )
-        return targets if self.shard is None else self.shard.of_items(targets)
-
-    @property
-    def manifest(self) -> Path | None:
-        """Where the manifest lies; a song alone has none."""
-        if self.out is not None or self.n_songs == 1:
-            return None
-        return manifest_path(self.out_dir, self.shard)
-
-    def settings(self) -> Settings:
-        """Return what all songs share."""
-        return Settings(self.model, self.asked.sources, self.attempts, self.pictures)
 
 
 class Run:
@@ -157,22 +50,50 @@ class Run:
         self._console, self._wanted, self._quality = console, wanted, quality
         self._as_json, self._verbose = as_json, verbose
         self._alone = wanted.n_songs == 1
+        self._missing: list[Target] = []
+        self._existing: list[Existing] = []
         self._failures: list[Failure] = []
         self._n_made = 0
         self._shortfall = Shortfall(wanted.attempts)
 
+    def prepare(self, *, rehearsal: bool) -> None:
+        """Open the model, lay the plans, and see which songs are there and what is in the way.
+
+        Raises
+        ------
+        InputError
+            If something is wrong that shows before the work.
+        """
+        wanted, targets = self._wanted, self._wanted.targets
+        self._missing = list(targets)
+        self._studio = Studio(wanted.settings())
+        for target in {target.source: target for target in reversed(targets)}.values():
+            self._studio.work(target)
+        if wanted.out == STANDARD_OUTPUT:
+            self._validate_standard_output()
+            return
+        if wanted.skip_existing:
+            self._missing, self._existing = split_existing(self._studio, targets)
+        else:
+            validate_targets(
+                [target.path for target in targets],
+                overwrite=wanted.overwrite,
+                pictures=wanted.pictures,
+                min_structure=wanted.attempts.min_structure,
+            )
+        if not rehearsal:
+            validate_folders([target.path for target in self._missing])
+
     def rehearse(self) -> None:
-        """Check what can be checked and name the files that would be written; write nothing."""
-        _, missing, existing = self._prepared()
-        for target in missing:
+        """Name the files that would be written."""
+        for target in self._missing:
             if self._as_json:
-                source = self._wanted.asked.sources[target.source]
-                self._console.result_json(
-                    {"path": str(target.path), "name": source.name, "seed": target.seed}
-                )
+                name = self._wanted.asked.sources[target.source].name
+                row = {"path": str(target.path), "name": name, "seed": target.seed}
+                self._console.result_json(row)
             else:
                 self._console.result(str(target.path))
-        self._console.status(f"{len(missing)} songs to make, {len(existing)} are there")
+        self._console.status(f"{len(self._missing)} songs to make, {len(self._existing)} are there")
 
     def make(self) -> None:
         """Make the songs.
@@ -184,45 +105,28 @@ class Run:
         """
         if self._wanted.out == STANDARD_OUTPUT:
             self._make_to_standard_output()
-            return
-        studio, missing, existing = self._prepared()
-        validate_folders([target.path for target in missing])
-        manifest = self._wanted.manifest
-        if manifest is not None and existing:
-            complete_manifest(manifest, existing)
-        for song in existing:
-            self._shortfall.count(song.path, song.recipe, reached=song.reached)
-        if existing:
-            self._console.status(f"{len(existing)} songs are there already")
-        try:
-            self._make(studio, missing, manifest)
-        except KeyboardInterrupt:
-            if manifest is not None:
-                self._console.status(f"{self._n_made} of {len(missing)} songs are made")
-            raise
-        self._raise_if_failed(len(existing))
+        else:
+            self._make_files()
+        self._raise_if_failed()
         self._shortfall.raise_if_any()
 
-    def _prepared(self) -> tuple[Studio, list[Target], list[Existing]]:
-        """Open the model, lay the plans, and see what is there."""
-        wanted = self._wanted
-        studio = Studio(wanted.settings())
-        targets = wanted.targets
-        for source in range(len(wanted.asked.sources)):
-            first = next((target for target in targets if target.source == source), None)
-            if first is not None:
-                studio.work(first)
-        if wanted.out == STANDARD_OUTPUT:
-            return studio, list(targets), []
-        if wanted.skip_existing:
-            return studio, *split_existing(studio, targets)
-        validate_targets(
-            [target.path for target in targets],
-            overwrite=wanted.overwrite,
-            pictures=wanted.pictures,
-            min_structure=wanted.attempts.min_structure,
-        )
-        return studio, list(targets), []
+    def _make_files(self) -> None:
+        manifest = self._wanted.manifest
+        if self._existing:
+            self._console.status(f"{len(self._existing)} songs are there already")
+            if manifest is not None:
+                complete_manifest(manifest, self._existing)
+        for song in self._existing:
+            self._shortfall.count(song.path, song.recipe, reached=song.reached)
+        try:
+            self._make(self._studio, self._missing, manifest)
+        except KeyboardInterrupt:
+            if manifest is not None:
+                self._console.status(
+                    f"{self._n_made} of {len(self._missing)} songs are made; the same call with "
+                    "--skip-existing goes on"
+                )
+            raise
 
     def _make(self, studio: Studio, targets: Sequence[Target], manifest: Path | None) -> None:
         total = sum(map(studio.work, targets))
@@ -238,6 +142,8 @@ class Run:
                         raise made.error
                     self._tell(made)
                 return
+            from singcli.batch import make_batch, usual_jobs
+
             jobs = self._wanted.jobs or usual_jobs(len(targets))
             outcomes = make_batch(studio, targets, jobs=jobs, manifest=manifest, on_work=on_work)
             for outcome in outcomes:
@@ -245,17 +151,8 @@ class Run:
 
     def _tell(self, outcome: Song | Failure) -> None:
         """Say on stdout what was written, on stderr how it went."""
-        if isinstance(outcome, Failure):
-            self._failures.append(outcome)
-            self._console.error(f"{outcome.path}: {outcome.reason}")
-            if self._as_json:
-                self._console.result_json(
-                    {
-                        "path": str(outcome.path),
-                        "seed": outcome.target.seed,
-                        "error": outcome.reason,
-                    }
-                )
+        if not isinstance(outcome, Song):
+            self._tell_failure(outcome)
             return
         self._n_made += 1
         self._shortfall.count(outcome.path, outcome.recipe, reached=outcome.reached)
@@ -265,6 +162,18 @@ class Run:
         self._console.result(str(outcome.path))
         if self._alone or self._verbose or not self._console.draws_progress:
             self._show(outcome.recipe, outcome.report)
+
+    def _tell_failure(self, failure: Failure) -> None:
+        self._failures.append(failure)
+        self._console.error(f"{failure.path}: {failure.reason}")
+        if self._as_json:
+            self._console.result_json(
+                {
+                    "path": str(failure.path),
+                    "seed": failure.target.seed,
+                    "error": failure.reason,
+                }
+            )
 
     def _show(self, recipe: Recipe, report: StructureReport) -> None:
         """Print on stderr how well a song keeps to its form."""
@@ -276,36 +185,38 @@ class Run:
         figures = summary(report, similarity=similarity)
         self._console.status(f"  seed {recipe.seed}: {figures}{attempt}")
 
-    def _make_to_standard_output(self) -> None:
-        """Write the bytes of the only song to stdout; the recipe is inside."""
+    def _validate_standard_output(self) -> None:
         if self._as_json:
             raise InputError("--json and --out - both want standard output", "choose one of them")
         if sys.stdout.isatty():
             raise InputError(
                 "--out - writes MIDI, which a terminal cannot show", "send it on: > song.mid"
             )
-        studio, (target,), _ = self._prepared()
-        total = studio.work(target)
+
+    def _make_to_standard_output(self) -> None:
+        """Write the bytes of the only song to stdout; the recipe is inside."""
+        (target,) = self._missing
+        total = self._studio.work(target)
         with self._console.progress("sampling", unit="beats") as progress:
-            kept = studio.attempt(target, lambda done: progress(done, total))
+            kept = self._studio.attempt(target, lambda done: progress(done, total))
         sys.stdout.buffer.write(kept.content)
         sys.stdout.buffer.flush()
         self._show(kept.recipe, kept.report)
         reached = self._wanted.attempts.is_reached(kept.report)
         self._shortfall.count(STANDARD_OUTPUT, kept.recipe, reached=reached)
-        self._shortfall.raise_if_any()
 
-    def _raise_if_failed(self, n_existing: int) -> None:
+    def _raise_if_failed(self) -> None:
         if not self._failures:
             return
         first = self._failures[0]
-        n_songs = self._n_made + n_existing + len(self._failures)
+        n_done = self._n_made + len(self._existing)
+        n_failed = len(self._failures)
         message = (
-            f"{len(self._failures)} of {n_songs} songs failed, the first {first.path}: "
+            f"{n_failed} of {n_done + n_failed} songs failed, the first {first.path}: "
             f"{first.reason}"
         )
         again = "the same call with --skip-existing makes what is missing"
-        if self._n_made + n_existing == 0:
+        if n_done == 0:
             raise SingError(message, again)
         raise PartialFailureError(message, again)
 

@@ -21,8 +21,9 @@ VARIES = "of each form"
 def show_config(console: Console, context: typer.Context, asked: Asked, *, as_json: bool) -> None:
     """Print a line for every option: its value, then where that is from.
 
-    The lines are a file for `--config` that has the same effect. What a preset, a form, a template
-    or a recipe says is shown with its name, what depends on them as it comes out.
+    The lines are a file for `--config` that has the same effect: what was not set is a comment.
+    What a preset, a form, a template or a recipe says has its name, what depends on them is as it
+    comes out.
     """
     found = origins(context)
     implied = _implied(asked, recipe=context.params["recipe"])
@@ -33,10 +34,10 @@ def show_config(console: Console, context: typer.Context, asked: Asked, *, as_js
             value, text = implied[key]
         if as_json:
             console.result_json({"key": key, "value": _plain(value), "origin": text})
-        elif value is None or value in ([], ()):
-            console.result(f"# {key} is not set ({text})")
-        else:
-            console.result(f"{key} = {_toml(value)}  # {text}")
+            continue
+        shown = "" if value is None or value in ([], ()) else _toml(value)
+        line = f"{key} = {shown}  # {text}"
+        console.result(f"# {line}" if origin.place == "default" else line)
 
 
 def _implied(asked: Asked, *, recipe: object) -> dict[str, tuple[Any, str]]:
