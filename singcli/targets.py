@@ -100,7 +100,7 @@ def song_targets(
         _validate_name(name, filename)
         if name.casefold() in taken:
             raise InputError(
-                f"--filename {filename!r}: two songs are called {name}",
+                f"--filename {filename!r}: the songs get equal names ({name})",
                 "use {seed}" if "{seed" not in filename else "use {preset} or {index}",
             )
         taken.add(name.casefold())
@@ -130,7 +130,7 @@ def _validate_pattern(filename: str) -> None:
 
 def _validate_name(name: str, filename: str) -> None:
     """Check that a file name is one, of this folder, on any system."""
-    if Path(name).name != name or name in (".", "..") or "\\" in name:
+    if Path(name).name != name or name in ("", ".", "..") or "\\" in name:
         raise InputError(
             f"--filename {filename!r}: must be a name without folders", "use --out-dir"
         )

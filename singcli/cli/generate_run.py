@@ -123,8 +123,7 @@ class Run:
         except KeyboardInterrupt:
             if manifest is not None:
                 self._console.status(
-                    f"{self._n_made} of {len(self._missing)} songs are made; the same call with "
-                    "--skip-existing goes on"
+                    f"{self._n_made} of {len(self._missing)} songs are made; {self._again} goes on"
                 )
             raise
 
@@ -139,7 +138,7 @@ class Run:
             if self._alone:
                 for made in studio.outcomes(targets, on_work):
                     if isinstance(made, Failed):
-                        raise made.error
+                        raise _error_of(made)
                     self._tell(made)
                 return
             from singcli.batch import make_batch, usual_jobs
@@ -205,6 +204,12 @@ class Run:
         reached = self._wanted.attempts.is_reached(kept.report)
         self._shortfall.count(STANDARD_OUTPUT, kept.recipe, reached=reached)
 
+    @property
+    def _again(self) -> str:
+        """Which options make the same call go on."""
+        drawn = f"--seed {self._wanted.seeds_of_songs[0]} and " if self._wanted.is_drawn else ""
+        return f"the same call with {drawn}--skip-existing"
+
     def _raise_if_failed(self) -> None:
         if not self._failures:
             return
@@ -215,10 +220,18 @@ class Run:
             f"{n_failed} of {n_done + n_failed} songs failed, the first {first.path}: "
             f"{first.reason}"
         )
-        again = "the same call with --skip-existing makes what is missing"
+        again = f"{self._again} makes what is missing"
         if n_done == 0:
             raise SingError(message, again)
         raise PartialFailureError(message, again)
+
+
+def _error_of(failed: Failed) -> Exception:
+    """Return why the only song could not be made, with its name where the system gives none."""
+    error = failed.error
+    if isinstance(error, OSError) and error.filename is None and error.strerror is not None:
+        return SingError(f"{failed.target.path}: {error.strerror}")
+    return error
 
 
 def _json(song: Song, quality: TemplateQuality | None) -> dict[str, Any]:
