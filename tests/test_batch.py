@@ -30,10 +30,10 @@ from singcli.wish_sources import SameWish
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = ROOT / "tests" / "data" / "tiny.onnx"
-SHORT, LONG = "A2 A2", "A4 B3 A4"
+SHORT, LONG = "A1 A1", "A2 B1 A2"
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def work(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "short.toml").write_text(f'form = "{SHORT}"\n')
@@ -61,24 +61,22 @@ def visible(folder: Path) -> set[str]:
 class TestASongAsIfItWereAlone:
     BOTH = ("-p", "short.toml", "-p", "long.toml")
 
-    def test_it_depends_on_its_seed_and_not_on_processes_order_or_batches(self, work, monkeypatch):
-        assert run(*self.BOTH, "--seeds", "1-6", "--out-dir", "one", "--jobs", 1) == 0
+    def test_it_depends_on_its_seed_and_not_on_processes_order_or_batches(self, monkeypatch):
+        assert run(*self.BOTH, "--seeds", "1-4", "--out-dir", "one", "--jobs", 1) == 0
         expected = songs("one")
-        assert len(expected) == 12
-        assert run(*self.BOTH, "--seeds", "1-6", "--out-dir", "two", "--jobs", 2) == 0
+        assert len(expected) == 8
+        assert run(*self.BOTH, "--seeds", "1-4", "--out-dir", "two", "--jobs", 2) == 0
         assert songs("two") == expected
-        reverse = ("-p", "long.toml", "-p", "short.toml", "--seeds", "6,5,4,3,2,1")
+        reverse = ("-p", "long.toml", "-p", "short.toml", "--seeds", "4,3,2,1")
         assert run(*reverse, "--out-dir", "three", "--jobs", 1) == 0
         assert songs("three") == expected
-        for name, content in expected.items():
-            form, seed = name.removesuffix(".mid").split("-")
-            assert run("-p", f"{form}.toml", "--seed", seed, "--out", "alone.mid", "-q") == 0
-            assert (work / "alone.mid").read_bytes() == content
-            for suffix in (".mid", ".json"):
-                (work / f"alone{suffix}").unlink()
-        for limit in ("singcli.attempts.ROWS_AT_ONCE", "singcli.studio.BEATS_AT_ONCE"):
-            monkeypatch.setattr(limit, 5 if "ROWS" in limit else 70)
-            assert run(*self.BOTH, "--seeds", "1-6", "--out-dir", limit, "--jobs", 1) == 0
+        for form, seed in (("short", 2), ("long", 1), ("long", 3)):
+            assert run("-p", f"{form}.toml", "--seed", seed, "--out-dir", "alone", "-q") == 0
+        assert len(songs("alone")) == 3
+        assert songs("alone").items() <= expected.items()
+        for limit, low in (("attempts.ROWS_AT_ONCE", 3), ("studio.BEATS_AT_ONCE", 70)):
+            monkeypatch.setattr(f"singcli.{limit}", low)
+            assert run(*self.BOTH, "--seeds", "1-4", "--out-dir", limit, "--jobs", 1) == 0
             assert songs(limit) == expected
 
     @pytest.mark.parametrize(
@@ -88,39 +86,38 @@ class TestASongAsIfItWereAlone:
             ("--best-of", 3, "--scale-lock", "hard", "--max-polyphony", "lead=1"),
         ],
     )
-    def test_with_all_that_bears_on_the_notes(self, work, options):
-        assert run(*self.BOTH, "--seeds", "1-4", *options, "--out-dir", "many") == 0
-        for seed in range(1, 5):
+    def test_with_all_that_bears_on_the_notes(self, options):
+        assert run(*self.BOTH, "--seeds", "1-2", *options, "--out-dir", "many") == 0
+        for seed in (1, 2):
             again = ("-p", "long.toml", "--seed", seed, *options, "--out-dir", "alone")
             assert run(*again) == 0
-        alone = songs("alone")
-        assert len(alone) == 4
-        assert all(songs("many")[name] == content for name, content in alone.items())
+        assert len(songs("alone")) == 2
+        assert songs("alone").items() <= songs("many").items()
 
     def test_with_a_template(self, work, aaba_score):
         (work / "t.mid").write_bytes(midi_from_score(aaba_score))
-        assert run("--template", "t.mid", "--seeds", "1-3", "--out-dir", "many", "--jobs", 2) == 0
+        assert run("--template", "t.mid", "--seeds", "1-3", "--out-dir", "many") == 0
         assert run("--template", "t.mid", "--seed", 2, "--out-dir", "alone") == 0
         assert songs("alone")["t-2.mid"] == songs("many")["t-2.mid"]
 
-    def test_random_forms_are_those_of_their_seeds_in_other_processes_too(self, work):
-        random = ("-p", "random", "--bars", 8)
-        assert run(*random, "--seeds", "1-4", "--out-dir", "many", "--jobs", 2) == 0
+    def test_random_forms_are_those_of_their_seeds_in_other_processes_too(self):
+        random = ("-p", "random", "--bars", 4)
+        assert run(*random, "--seeds", "2-3", "--out-dir", "many", "--jobs", 2) == 0
         assert run(*random, "--seed", 3, "--out-dir", "alone") == 0
-        assert songs("alone")["random-8-3.mid"] == songs("many")["random-8-3.mid"]
+        assert songs("alone")["random-4-3.mid"] == songs("many")["random-4-3.mid"]
 
-    def test_shards_are_the_batch_in_parts(self, work):
-        wanted = (*self.BOTH, "--seeds", "1-3", "--filename", "{index}.mid")
+    def test_shards_are_the_batch_in_parts(self):
+        wanted = (*self.BOTH, "--seeds", "1-2", "--filename", "{index}.mid")
         assert run(*wanted, "--out-dir", "whole") == 0
-        for number in (1, 2, 3, 4):
-            assert run(*wanted, "--out-dir", "parts", "--shard", f"{number}/4") == 0
+        for number in (1, 2, 3):
+            assert run(*wanted, "--out-dir", "parts", "--shard", f"{number}/3") == 0
         assert songs("parts") == songs("whole")
-        of_parts = [rows("parts", f"manifest-{n}-of-4.jsonl") for n in (1, 2, 3, 4)]
-        assert [len(part) for part in of_parts] == [2, 2, 1, 1]
+        of_parts = [rows("parts", f"manifest-{n}-of-3.jsonl") for n in (1, 2, 3)]
+        assert [len(part) for part in of_parts] == [2, 1, 1]
 
 
 class TestSeveral:
-    def test_presets_and_seeds_and_the_paths_in_order(self, work, capsys):
+    def test_presets_and_seeds_and_the_paths_in_order(self, capsys):
         arguments = ("-p", "short.toml", "-p", "long.toml", "--seeds", "9,1-2")
         assert run(*arguments, "--jobs", 1) == 0
         out = capsys.readouterr().out.split()
@@ -286,7 +283,7 @@ class TestDryRun:
         assert json.loads(out) == {"path": "many/form-2.mid", "name": "form", "seed": 2}
         assert err == "1 songs to make, 1 are there\n"
 
-    def test_finds_what_would_be_in_the_way(self, work, capsys):
+    def test_finds_what_would_be_in_the_way(self):
         assert run("--seed", 1) == 0
         assert run("--seed", 1, "--dry-run") == 2
         assert run("--seed", 1, "--style", "nope", "--dry-run") == 2
@@ -319,7 +316,7 @@ class TestOneFailure:
         assert rows(work)[-1]["status"] == "made"
         assert set(songs(work)) == {f"form-{seed}.mid" for seed in (1, 2, 3)}
 
-    def test_while_it_is_sampled_leaves_the_others_as_they_are(self, work, monkeypatch, capsys):
+    def test_while_it_is_sampled_leaves_the_others_as_they_are(self, monkeypatch, capsys):
         from singcli.attempts import Workshop
 
         assert run("--seeds", "1-4", "--out-dir", "good") == 0
@@ -347,7 +344,7 @@ class TestOneFailure:
         assert run("--seeds", "1-2", "--jobs", 1) == 1
         assert [row["error"] for row in rows(work)] == ["out of memory"] * 2
 
-    def test_a_bug_in_a_song_alone_is_not_dressed_up(self, work, monkeypatch):
+    def test_a_bug_in_a_song_alone_is_not_dressed_up(self, monkeypatch):
         from singcli.attempts import Workshop
 
         def broken(self, orders, on_progress):
@@ -423,14 +420,13 @@ class TestInAShell:
             "PYTHONPATH": str(ROOT),
         }
 
-        def call(command: str, **options: object) -> subprocess.CompletedProcess[bytes]:
+        def call(command: str) -> subprocess.CompletedProcess[bytes]:
             return subprocess.run(
                 ["bash", "-c", f"{command} --model {TINY}"],
                 cwd=work,
                 env=environment,
                 capture_output=True,
                 check=False,
-                **options,
             )
 
         call.environment = environment
@@ -461,13 +457,12 @@ class TestInAShell:
         assert short.stdout.startswith(b"MThd")
         assert visible(work) == {"singcli", "long-3.mid", "long-3.json"}
 
-    @pytest.mark.parametrize("jobs", [1, 2])
-    @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill"])
+    @pytest.mark.parametrize(("how", "jobs"), [(signal.SIGINT, 2), (signal.SIGKILL, 1)])
     def test_an_interrupted_batch_goes_on_to_the_same_songs(self, shell, work, jobs, how):
-        command = f"singcli generate -p long.toml --seeds 1-60 --jobs {jobs} --out-dir cut"
+        command = f"singcli generate -p long.toml --seeds 1-12 --jobs {jobs} --out-dir cut"
         manifest = work / "cut" / "manifest.jsonl"
         process = subprocess.Popen(
-            ["bash", "-c", f"{command} --model {TINY} --best-of 8; exit $?"],
+            ["bash", "-c", f"{command} --model {TINY} --best-of 16; exit $?"],
             cwd=work,
             env=shell.environment,
             stdout=subprocess.DEVNULL,
@@ -478,17 +473,19 @@ class TestInAShell:
             assert process.poll() is None
             time.sleep(0.01)
         os.killpg(process.pid, how)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=300)
         if how == signal.SIGINT:
             assert process.returncode == 130
             first, last = err.splitlines()[-2:]
-            assert first.endswith(b"of 60 songs are made; the same call with --skip-existing goes on")
+            assert first.endswith(
+                b"of 12 songs are made; the same call with --skip-existing goes on"
+            )
             assert last == b"interrupted"
             assert [path.name for path in (work / "cut").glob(".*")] == []
-        assert len(songs("cut")) < 60
-        done = shell(f"{command} --best-of 8 --skip-existing -q")
+        assert len(songs("cut")) < 12
+        done = shell(f"{command} --best-of 16 --skip-existing -q")
         assert (done.returncode, done.stderr) == (0, b"")
-        assert run("-p", "long.toml", "--seeds", "1-60", "--best-of", 8, "--out-dir", "whole") == 0
+        assert run("-p", "long.toml", "--seeds", "1-12", "--best-of", 16, "--out-dir", "whole") == 0
         assert songs("cut") == songs("whole")
         made = {row["path"]: row["sha256"] for row in rows("whole")}
         assert {name: row["sha256"] for name, row in read_rows(manifest).items()} == made
@@ -515,7 +512,7 @@ class TestInAShell:
             if not part:
                 break
             shown += part
-        out, _ = process.communicate(timeout=60)
+        out, _ = process.communicate(timeout=300)
         os.close(primary)
         assert process.returncode == 0
         assert out.split() == [b"long-1.mid", b"long-2.mid", b"long-3.mid"]
