@@ -117,7 +117,8 @@ def _progress_bar(description: str, unit: str | None) -> Iterator[Progress]:
         task = bar.add_task(description, total=None, note="", rate="")
 
         def advance(done: int, total: int, note: str = "") -> None:
-            rate = "" if unit is None else f"{done / (time.monotonic() - started):,.0f} {unit}/s  "
+            seconds = max(time.monotonic() - started, 1e-3)
+            rate = "" if unit is None else f"{done / seconds:,.0f} {unit}/s  "
             bar.update(task, completed=done, total=total, note=note, rate=rate)
 
         yield advance
