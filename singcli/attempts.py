@@ -181,10 +181,10 @@ class Workshop:
             moved.transposed(-wish.song_key.shift_to_reference), key=wish.song_key
         )
 
-    def _attempt(self, order: Order, number: int, score: Score) -> Attempt:
-        """Write a sampled song in its key as MIDI, read that back and measure it."""
-        wish, plan = order.wish, order.plan
-        recipe = Recipe(
+    def recipe(self, order: Order, number: int) -> Recipe:
+        """Return the recipe of an attempt, without what is measured on it."""
+        wish = order.wish
+        return Recipe(
             model=self.model,
             seed=order.seed,
             options=wish.recorded_options(self.runtime.card),
@@ -192,8 +192,13 @@ class Workshop:
             templates=() if isinstance(wish.source, Form) else wish.source.files,
             best_of=self.attempts.best_of,
             attempt=number,
-            sections=placed_sections(wish.sections, plan.song_bar_beats),
+            sections=placed_sections(wish.sections, order.plan.song_bar_beats),
         )
+
+    def _attempt(self, order: Order, number: int, score: Score) -> Attempt:
+        """Write a sampled song in its key as MIDI, read that back and measure it."""
+        wish, plan = order.wish, order.plan
+        recipe = self.recipe(order, number)
         content = midi_from_score(
             self._in_key(score, wish),
             sections=wish.sections,

@@ -93,7 +93,7 @@ def table_from_toml(
     TableError
         Names file, key, value and what is allowed if it does not fit the schema.
     """
-    values = _values_from_toml(content, source)
+    values = values_from_toml(content, source)
     try:
         return schema.model_validate(values)
     except ValidationError as error:
@@ -112,10 +112,17 @@ def value_from_toml(content: bytes, key: str, *, source: str) -> Any:
     InputError
         Names file and line if the text is not TOML.
     """
-    return _values_from_toml(content, source).get(key)
+    return values_from_toml(content, source).get(key)
 
 
-def _values_from_toml(content: bytes, source: str) -> dict[str, Any]:
+def values_from_toml(content: bytes, source: str) -> dict[str, Any]:
+    """Read the text of a TOML file as it stands.
+
+    Raises
+    ------
+    InputError
+        Names file and line if it is not TOML.
+    """
     try:
         text = content.decode()
     except UnicodeDecodeError as error:

@@ -429,6 +429,22 @@ class TestFormats:
             named += fields(row)
         assert all(f"`{name}`" in text for name in named)
 
+    def test_keys_of_manifests_and_configurations(self):
+        import tomllib
+
+        import typer
+
+        from singcli.cli.app import build_app
+        from singcli.cli.settings import OTHER_VARIABLES, settings
+        from singcli.manifest import ManifestRow
+
+        assert keys(tables(self.section("Manifest"), "key of a line")[0]) == fields(ManifestRow)
+        text = self.section("Configuration")
+        (example,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+        known = settings(typer.main.get_command(build_app(colour=False)).commands["generate"])
+        assert set(tomllib.loads(example)) <= set(known)
+        assert all(f"`{name}`" in text for name in OTHER_VARIABLES)
+
     def test_keys_of_evaluations(self):
         from singcli.evaluate import Evaluation, summary
         from singcli.metrics.figures import FIGURES

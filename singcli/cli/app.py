@@ -1,7 +1,8 @@
 """The command line put together: one module per command, one place where errors become messages.
 
 A command module `singcli.cli.NAME` holds a function of the same name, whose signature Typer reads,
-and `EXAMPLES`, (what it does, the command) pairs that its `--help` shows. A module of a group of
+and `EXAMPLES`, (what it does, the command) pairs that its `--help` shows; `COMMAND_CLASS` if the
+command is more than Typer's own. A module of a group of
 commands also holds `SUBCOMMANDS`, functions by their names: the function of its own name is then
 there for its docstring, and each subcommand shows those examples that call it. Functions import
 their workers when they run, so that `--help` pays for Typer alone.
@@ -126,7 +127,8 @@ def _add_command(app: typer.Typer, name: str, *, colour: bool) -> None:
     function, called = getattr(module, name), name.replace("_", "-")
     subcommands: dict[str, Any] | None = getattr(module, "SUBCOMMANDS", None)
     if subcommands is None:
-        app.command(called, epilog=_epilog(module.EXAMPLES, colour=colour))(function)
+        cls = getattr(module, "COMMAND_CLASS", None)
+        app.command(called, cls=cls, epilog=_epilog(module.EXAMPLES, colour=colour))(function)
         return
     group = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
     group.callback()(function)
