@@ -75,7 +75,7 @@ def place_blanked(columns: slice) -> Blank:
 BLANKS: dict[str, Blank] = {
     "-": lambda chunk: chunk,
     "rolls of all earlier beats (context)": inputs_blanked(context=0.0),
-    "what was played a bar ago": inputs_blanked(bar_ago=0.0),
+    "what was played 1, 2 and 4 bars ago": inputs_blanked(bars_ago=0.0),
     "the last bass note": inputs_blanked(bass=NO_BASS),
     "the last lead note": inputs_blanked(lead=NO_LEAD),
     "duration of the note before in the chord": decisions_blanked(chord_duration=NO_DURATION),

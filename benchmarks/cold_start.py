@@ -28,12 +28,15 @@ from _machine import (
     write_json,
 )
 
+from singcli.cli.completing import WORD_VARIABLE
+
 BARE_IMPORTS = "import numpy, onnxruntime, typer, mido"
 RATIO_LIMIT, EXTRA_LIMIT_S = 2.5, 0.5
 MEMORY_LIMIT_MB = 250.0
 MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024  # the unit of ru_maxrss
 
 GENERATE, IMPORTS, HELP, PYTHON = "generate --preset aaba", "bare imports", "--help", "python alone"
+NAMES, OPTIONS = "completion of a preset's name", "completion of an option"
 
 
 class Run(NamedTuple):
@@ -59,7 +62,8 @@ def run_process(command: Sequence[str]) -> Run:
 
 def measure(n_runs: int, python: str, options: Sequence[str]) -> dict[str, list[Run]]:
     """Run all commands in turn, `n_runs` times each after one unmeasured turn."""
-    runs: dict[str, list[Run]] = {name: [] for name in (GENERATE, IMPORTS, HELP, PYTHON)}
+    names = (GENERATE, IMPORTS, HELP, NAMES, OPTIONS, PYTHON)
+    runs: dict[str, list[Run]] = {name: [] for name in names}
     singcli = [python, "-m", "singcli"]
     for turn in range(n_runs + 1):
         with tempfile.TemporaryDirectory() as folder:
@@ -68,6 +72,8 @@ def measure(n_runs: int, python: str, options: Sequence[str]) -> dict[str, list[
                 GENERATE: [*singcli, "generate", "--preset", "aaba", *seed, *options],
                 IMPORTS: [python, "-c", BARE_IMPORTS],
                 HELP: [*singcli, "--help"],
+                NAMES: ["env", f"{WORD_VARIABLE}=:a", *singcli, "generate", "--preset"],
+                OPTIONS: ["env", f"{WORD_VARIABLE}=:--s", *singcli, "generate"],
                 PYTHON: [python, "-c", "pass"],
             }
             for name, command in commands.items():

@@ -57,19 +57,23 @@ def sampled_notes(path, rng):
     latest = np.full(2, NO_VELOCITY)  # of each voice
     hidden = cell = np.zeros(sizes["lstm"], "f4")
     remaining, lead, lead_step, bass = np.zeros(176, int), NO_PITCH, -64, NO_PITCH
+    endings, heard_step = np.array([0.65, 0.25], "f4"), -64  # how the lead's notes end, see onnx.md
     for step in range(n_steps):
-        bar, draft = step // BAR, source[step]
+        bar, draft, here = step // BAR, source[step], (step, step + 1)
+        held, silence = (remaining[:88] > 1).any(), step - 1 - heard_step  # of the lead
+        ending = np.array([not held and silence == n for n in (0, 1)], "f4")
         features, token_bias, hidden, cell = run(
             "step_features step_token_bias next_hidden next_cell",
             previous=onsets[step - 1],
             carried=(remaining > 1).astype("f4"),
             draft=planes[draft],
             next_draft=planes[source[step + 1]],
-            bar_ago=np.r_[onsets[max(step - BAR, -1)], onsets[max(step + 1 - BAR, -1)]],
+            bars_ago=np.r_[tuple(onsets[max(at - BAR * n, -1)] for at in here for n in (1, 2, 4))],
             context=planes[draft],
             place=place(step),
             grade=np.array([GRADE[bar] * (draft >= 0), onsets[draft].any()], "f4"),
             loudness=np.where(latest < NO_VELOCITY, (latest + 1) / 8, 0).astype("f4"),
+            articulation=np.r_[held, ending, endings].astype("f4"),
             lead=lead,
             lead_age=np.log1p([min(step - lead_step, 64)]).astype("f4") / 4,
             bass=bass,
@@ -111,6 +115,9 @@ def sampled_notes(path, rng):
         sounding[step] = remaining > 0
         if onsets[step, :88].any():
             lead, lead_step = 87 - int(onsets[step, :88].argmax()), step
+            if heard_step >= 0:
+                endings += np.float32(0.15) * (ending - endings)
+        heard_step = step if sounding[step, :88].any() else heard_step
         if onsets[step, 88:].any():
             bass = int(onsets[step, 88:].argmax())
 

@@ -14,6 +14,8 @@ from singcli.metrics.report import StructureReport, measure_structure, measure_t
 from singcli.model.plan import Plan, SamplingOptions
 from singcli.model.runtime import Runtime
 from singcli.model.sampling import sample_scores
+from singcli.model.sing.runtime import SingRuntime
+from singcli.model.sing.songs import sing_scores
 from singcli.music.midi_writing import midi_from_score
 from singcli.music.score import Score
 from singcli.music.voice_files import read_voice_rules
@@ -114,7 +116,7 @@ class Attempt:
 class Workshop:
     """What all songs of a call share."""
 
-    runtime: Runtime
+    runtime: Runtime | SingRuntime
     model: UsedFile
     options: SamplingOptions
     attempts: Attempts
@@ -164,18 +166,25 @@ class Workshop:
         self, jobs: Sequence[tuple[Order, int]], on_beat: Callable[[int, int], None]
     ) -> list[Score]:
         """Sample attempts, given as song and number, as one batch."""
-        return sample_scores(
-            self.runtime,
-            [order.plan for order, _ in jobs],
-            [seed_of_attempt(order.seed, number) for order, number in jobs],
-            self.options,
-            on_beat=on_beat,
+        plans = [order.plan for order, _ in jobs]
+        seeds = [seed_of_attempt(order.seed, number) for order, number in jobs]
+        if isinstance(self.runtime, SingRuntime):
+            return sing_scores(self.runtime, plans, seeds, on_beat=on_beat)
+        return sample_scores(self.runtime, plans, seeds, self.options, on_beat=on_beat)
+
+    def _in_key(self, score: Score, wish: Wish) -> Score:
+        """Return a sampled song in its key, where the model knows of keys."""
+        moved = score.transposed_bars(wish.bar_transpositions)
+        if isinstance(self.runtime, SingRuntime):
+            return moved
+        return dataclasses.replace(
+            moved.transposed(-wish.song_key.shift_to_reference), key=wish.song_key
         )
 
-    def _attempt(self, order: Order, number: int, score: Score) -> Attempt:
-        """Write a sampled song in its key as MIDI, read that back and measure it."""
-        wish, plan = order.wish, order.plan
-        recipe = Recipe(
+    def recipe(self, order: Order, number: int) -> Recipe:
+        """Return the recipe of an attempt, without what is measured on it."""
+        wish = order.wish
+        return Recipe(
             model=self.model,
             seed=order.seed,
             options=wish.recorded_options(self.runtime.card),
@@ -183,13 +192,15 @@ class Workshop:
             templates=() if isinstance(wish.source, Form) else wish.source.files,
             best_of=self.attempts.best_of,
             attempt=number,
-            sections=placed_sections(wish.sections, plan.song_bar_beats),
+            sections=placed_sections(wish.sections, order.plan.song_bar_beats),
         )
-        moved = score.transposed_bars(wish.bar_transpositions)
+
+    def _attempt(self, order: Order, number: int, score: Score) -> Attempt:
+        """Write a sampled song in its key as MIDI, read that back and measure it."""
+        wish, plan = order.wish, order.plan
+        recipe = self.recipe(order, number)
         content = midi_from_score(
-            dataclasses.replace(
-                moved.transposed(-wish.song_key.shift_to_reference), key=wish.song_key
-            ),
+            self._in_key(score, wish),
             sections=wish.sections,
             bar_meters=wish.bar_meters,
             tempo_changes=wish.tempo_changes,

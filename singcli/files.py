@@ -12,6 +12,7 @@ import lzma
 import os
 import stat
 import tempfile
+import time
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from pathlib import Path
 from singcli.errors import InputError, SingError
 
 TEMPORARY_PREFIX = ".singcli-"
+ABANDONED_S = 3600.0  # nothing takes so long to write
 UNPACKING_ERRORS = (  # what damaged archives, and the arrays and texts in them, raise
     OSError,
     EOFError,
@@ -101,11 +103,21 @@ def is_temporary(path: Path) -> bool:
     return path.name.startswith(TEMPORARY_PREFIX)
 
 
-def remove_temporaries(folder: Path) -> None:
-    """Take away what killed processes left in a folder that no other process writes to."""
+def remove_temporaries(folder: Path, *, min_age_s: float = 0.0) -> None:
+    """Take away what killed processes left in a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        One that is held, see `held`; or any, with an age.
+    min_age_s : float >= 0
+        Seconds since the file was last written; `ABANDONED_S` spares those of other processes.
+    """
+    latest = time.time() - min_age_s
     for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
         with contextlib.suppress(OSError):
-            path.unlink()
+            if min_age_s == 0 or path.stat().st_mtime < latest:
+                path.unlink()
 
 
 @contextlib.contextmanager

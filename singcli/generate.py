@@ -1,58 +1,27 @@
 """From a wish to finished MIDI files: the plain function behind `generate`.
 
 Every song is planned, made as often as `Attempts` says, and the best attempt kept; beside it lies
-its recipe, from which the same file can be made again.
+its recipe, from which the same file can be made again. For many songs in several processes see
+`singcli.batch`.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from singcli.attempts import Attempt, Attempts, Order, Workshop
+from singcli.attempts import Attempts
 from singcli.errors import InputError, StructureError, hint_from_names, nearest_names
-from singcli.files import write_bytes
-from singcli.metrics.report import StructureReport, without_transpositions
-from singcli.model.plan import Plan
-from singcli.model.runtime import Runtime
-from singcli.preparation.limits import MIN_BARS
-from singcli.recipe import Recipe, UsedFile, write_recipe
-from singcli.resources import checkpoints_dir
-from singcli.structure.form import Form
-from singcli.structure.ssm import ssm_from_score
-from singcli.targets import below_path, picture_path, recipe_path, validate_targets
+from singcli.recipe import Recipe
+from singcli.resources import bundled_model_names, checkpoints_dir
+from singcli.studio import Failed, Settings, Song, Studio
+from singcli.targets import Target, validate_folders, validate_targets
 from singcli.wish import Wish
-
-
-@dataclass(frozen=True, slots=True)
-class Song:
-    """A finished file.
-
-    Parameters
-    ----------
-    path, recipe_path : Path
-    picture_path : Path, optional
-        None if no picture was wanted.
-    seed : int
-    report : StructureReport
-    recipe : Recipe
-    reached : bool
-        Whether the score is what `Attempts.min_structure` requires; if not, the path says so too.
-    """
-
-    path: Path
-    recipe_path: Path
-    picture_path: Path | None
-    seed: int
-    report: StructureReport
-    recipe: Recipe
-    reached: bool
+from singcli.wish_sources import SameWish
 
 
 def generate_songs(
-    wish: Wish | Callable[[int], Wish],
+    wish: Wish,
     model: Path,
     targets: Sequence[tuple[int, Path]],
     *,
@@ -65,12 +34,11 @@ def generate_songs(
 
     Parameters
     ----------
-    wish : Wish, or callable
-        What is asked for; or a function from a seed to it, for songs that differ in their form.
+    wish : Wish
+        What is asked for.
     model : Path
         An `.onnx` written by `export-onnx`.
     targets : sequence of (seed, path)
-        From `song_targets`.
     attempts : Attempts, optional
         One for each song unless given.
     pictures : bool
@@ -96,100 +64,67 @@ def generate_songs(
     What a song is depends on its own seed alone, not on what else is made (`seed_of_attempt`).
     """
     attempts = attempts or Attempts()
-    wish_of = (lambda _seed: wish) if isinstance(wish, Wish) else wish
-    options = wish_of(targets[0][0]).options()
-    runtime = Runtime.open(model)
+    studio = Studio(Settings(model, (SameWish(wish),), attempts, pictures))
+    wanted = [Target(0, seed, path) for seed, path in targets]
+    total = sum(map(studio.work, wanted))
     validate_targets(
-        [path for _, path in targets],
+        [target.path for target in wanted],
         overwrite=overwrite,
         pictures=pictures,
         min_structure=attempts.min_structure,
     )
-    workshop = Workshop(runtime, UsedFile(model.name, runtime.sha256), options, attempts)
-    orders = _orders(wish_of, targets, runtime)
-    at_once = max(1, workshop.attempts_at_once // attempts.most)
-    missed: list[Song] = []
-    for first in range(0, len(targets), at_once):
-        part = list(itertools.islice(orders, at_once))
-
-        def report_share(share: float, first: int = first, part: list[Order] = part) -> None:
-            beats_each = attempts.most * len(part[0].plan.ssm)
-            songs = first + share * len(part)
-            on_progress(round(songs * beats_each), len(targets) * beats_each)
-
-        for order, attempt in zip(part, workshop.best_attempts(part, report_share), strict=True):
-            song = _finish(order, attempt, attempts, picture=pictures)
-            if not song.reached:
-                missed.append(song)
-            yield song
-    if missed:
-        raise _structure_error(missed, len(targets), attempts)
+    validate_folders([target.path for target in wanted])
+    shortfall = Shortfall(attempts)
+    for outcome in studio.outcomes(wanted, lambda done: on_progress(done, total)):
+        if isinstance(outcome, Failed):
+            raise outcome.error
+        shortfall.count(outcome.path, outcome.recipe, reached=outcome.reached)
+        yield outcome
+    shortfall.raise_if_any()
 
 
-def _orders(
-    wish_of: Callable[[int], Wish], targets: Sequence[tuple[int, Path]], runtime: Runtime
-) -> Iterator[Order]:
-    """Plan the songs; songs in a row that share their wish share its plan."""
-    planned: tuple[Wish, Plan] | None = None
-    for seed, path in targets:
-        wish = wish_of(seed)
-        if planned is None or planned[0] is not wish:
-            planned = wish, wish.plan(runtime.card)
-            n_bars = len(planned[1].song_bar_beats) - 1
-            if n_bars < MIN_BARS:
-                raise InputError(f"{wish.name}: {n_bars} bar long, at least {MIN_BARS} are needed")
-        yield Order(*planned, seed, path)
+class Shortfall:
+    """The songs of a call that do not reach the structure that was required.
 
+    Parameters
+    ----------
+    attempts : Attempts
+    """
 
-def _finish(order: Order, kept: Attempt, attempts: Attempts, *, picture: bool) -> Song:
-    """Write the song, its recipe and its picture, under names that say if it falls short."""
-    reached = attempts.is_reached(kept.report)
-    path = order.path
-    if attempts.min_structure is not None and not reached:
-        path = below_path(path, attempts.min_structure)
-    write_bytes(path, kept.content)
-    write_recipe(recipe_path(path), kept.recipe)
-    if picture:
-        _write_picture(picture_path(path), order, kept)
-    return Song(
-        path,
-        recipe_path(path),
-        picture_path(path) if picture else None,
-        order.seed,
-        kept.report,
-        kept.recipe,
-        reached,
-    )
+    def __init__(self, attempts: Attempts) -> None:
+        self._attempts = attempts
+        self._n_songs = self._n_missed = 0
+        self._worst: tuple[float, Path, bool] | None = None
 
+    def count(self, path: Path, recipe: Recipe, *, reached: bool) -> None:
+        """Take note of a song."""
+        self._n_songs += 1
+        if reached:
+            return
+        self._n_missed += 1
+        score = (recipe.structure or {})["score"]
+        if self._worst is None or score < self._worst[0]:
+            self._worst = score, path, recipe.form is not None
 
-def _write_picture(path: Path, order: Order, kept: Attempt) -> None:
-    from singcli.plotting import write_song_png
+    def raise_if_any(self) -> None:
+        """Say what falls short, by how much, and what helps.
 
-    source = order.wish.source
-    compared = kept.finished
-    if isinstance(source, Form):
-        compared = without_transpositions(compared, source)
-    write_song_png(
-        path,
-        kept.finished,
-        wanted=order.plan.song_ssm,
-        measured=ssm_from_score(compared),
-        sections=order.wish.sections,
-        title=f"{path.stem}: structure {kept.report.score:.2f}",
-    )
-
-
-def _structure_error(missed: Sequence[Song], n_songs: int, attempts: Attempts) -> StructureError:
-    """Say what falls short, by how much, and what helps."""
-    worst = min(missed, key=lambda song: song.report.score)
-    found = f"{worst.path}: structure {worst.report.score:.2f}, wanted {attempts.min_structure:g}"
-    if n_songs > 1:
-        found = f"{len(missed)} of {n_songs} songs fall short, the furthest {found}"
-    dial = "--strictness" if worst.recipe.form is not None else "--steering"
-    return StructureError(
-        f"{found} (best of {attempts.best_of})",
-        f"try a higher {dial}, a higher --best-of or fewer bars",
-    )
+        Raises
+        ------
+        StructureError
+            If a song falls short.
+        """
+        if self._worst is None:
+            return
+        score, path, is_form = self._worst
+        found = f"{path}: structure {score:.2f}, wanted {self._attempts.min_structure:g}"
+        if self._n_songs > 1:
+            found = f"{self._n_missed} of {self._n_songs} songs fall short, the furthest {found}"
+        dial = "--strictness" if is_form else "--steering"
+        raise StructureError(
+            f"{found} (best of {self._attempts.best_of})",
+            f"try a higher {dial}, a higher --best-of or fewer bars",
+        )
 
 
 def model_path(name_or_path: str) -> Path:
@@ -202,7 +137,7 @@ def model_path(name_or_path: str) -> Path:
     """
     if name_or_path.endswith(".onnx") or Path(name_or_path).name != name_or_path:
         return Path(name_or_path)
-    names = sorted(path.stem for path in checkpoints_dir().glob("*.onnx"))
+    names = bundled_model_names()
     if name_or_path in names:
         return checkpoints_dir() / f"{name_or_path}.onnx"
     near = nearest_names(name_or_path, names)

@@ -4,37 +4,31 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
-import json
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from singcli import __version__, dataset
 from singcli.dataset import Entry
-from singcli.errors import InputError, SingError
+from singcli.errors import InputError
 from singcli.files import held
 from singcli.music.score import VOICE_NAMES
 from singcli.music.voice_files import read_voice_rules
 from singcli.preparation import output
 from singcli.preparation.allowance import Allowance
 from singcli.preparation.limits import Limits
-from singcli.preparation.pool import default_jobs, outcomes_in_processes
+from singcli.preparation.output import SONGS
+from singcli.preparation.pool import default_jobs
+from singcli.preparation.run import OnProgress, Recipe, Run
 from singcli.preparation.scores import BEATS, DEFAULT_RULES, Beats
-from singcli.preparation.sources import Skipped, Source, SourceReader, find_sources
+from singcli.preparation.sources import Skipped, SourceReader, find_sources
 from singcli.preparation.validation import Validation
-from singcli.preparation.worker import Settings, Task, Unwritten, make_song, reason
-
-MIN_SONGS_FOR_PROCESSES = 64  # starting them takes as long as this many songs
+from singcli.preparation.worker import Settings, make_song
 
 STYLE_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
-
-CRASHED = "its process ended over it: out of memory or time, or a crash in native code"
-
-OnProgress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +81,7 @@ def prepare(
     pickups: bool = False,
     rules: str | Path = DEFAULT_RULES,
     sections: bool = True,
+    find_sections: bool = False,
     validation: Validation | None = None,
     seed: int = 0,
     licence: str | None = None,
@@ -110,6 +105,8 @@ def prepare(
         A folder, made if need be.
     beats, pickups, sections
         How a file is read, see `prepared_score`.
+    find_sections : bool
+        Whether songs without section labels get those that the analyser hears.
     rules : str or Path
         Voice rules that come with the tool, by name, or a TOML file.
     validation : Validation, optional
@@ -149,140 +146,39 @@ def prepare(
             f"style = {style!r}, allowed: a word of up to 32 small letters, digits and hyphens"
         )
     validation = validation or Validation()
-    settings = Settings(read_voice_rules(rules), beats, pickups, sections, limits or Limits())
+    settings = Settings(
+        read_voice_rules(rules), beats, pickups, sections, find_sections, limits or Limits()
+    )
     sources, skipped = find_sources(inputs)
+    recipe = Recipe(
+        layout=SONGS,
+        make=functools.partial(
+            make_song, out=out, settings=settings, allowance=allowance or Allowance()
+        ),
+        stored=lambda song_id: dataset.read_entry(dataset.song_path(out, song_id)),
+        salt=[__version__, dataset.VERSION, settings.to_json()],
+        side_files=True,
+    )
     output.make_folder(out)
     with held(out):
         output.make_room(out, sources, overwrite=overwrite)
         with SourceReader(settings.limits.max_bytes) as reader:
-            run = _Run(
-                out, settings, allowance or Allowance(), reader, skipped, reuse=not overwrite
-            )
-            for done, name in enumerate(run.finished(sources, jobs or default_jobs()), start=1):
-                if on_progress is not None:
-                    on_progress(done, len(sources), name)
+            run = Run(recipe, reader, skipped, reuse=not overwrite)
+            run.finish(sources, jobs or default_jobs(), on_progress)
             licences = {s.id: licence or reader.licence(s) for s in sources if s.id in run.entries}
-        run.validate()
+        run.validate(out)
         held_out = validation.chosen(sorted(run.entries), seed)
-        entries, texts = output.index_of(run.entries, held_out, licences)
+        songs = [
+            dataclasses.replace(entry, split="validation" if name in held_out else "train")
+            for name, entry in run.entries.items()
+        ]
+        entries, texts = output.with_licences(songs, licences)
         record = settings.to_json() | {
             "seed": seed,
             "style": style,
             "validation": dataclasses.asdict(validation),
         }
-        output.finish(out, entries, run.skipped, licences=texts, settings=record)
+        output.tidy(out, run.entries, run.skipped)
+        dataset.write_index(out, entries, licences=texts, settings=record)
     seconds = time.monotonic() - started
     return PrepareReport(out, entries, run.n_reused, tuple(run.skipped), seconds)
-
-
-class _Run:
-    """The songs of one run, made or reused, and what was left out."""
-
-    def __init__(
-        self,
-        out: Path,
-        settings: Settings,
-        allowance: Allowance,
-        reader: SourceReader,
-        skipped: list[Skipped],
-        *,
-        reuse: bool,
-    ) -> None:
-        self.entries: dict[str, Entry] = {}
-        self.skipped = skipped
-        self.n_reused = 0
-        self._out = out
-        self._settings = settings
-        self._allowance = allowance
-        self._unwritten: list[Unwritten] = []
-        self._reader = reader
-        self._reuse = reuse
-        self._name_of_fingerprint: dict[str, str] = {}
-        self._settled: list[str] = []
-
-    def finished(self, sources: Sequence[Source], jobs: int) -> Iterator[str]:
-        """Handle all sources; yield the name of each when it is done with, one way or another."""
-        jobs = jobs if len(sources) >= MIN_SONGS_FOR_PROCESSES else 1
-        work = functools.partial(
-            make_song,
-            out=self._out,
-            settings=self._settings,
-            allowance=self._allowance,
-            own_process=jobs > 1,
-        )
-        for task, outcome in outcomes_in_processes(work, self._tasks(sources), jobs=jobs):
-            self._settle(task.id, outcome or Skipped(task.source, CRASHED))
-            yield from self._take_settled()
-        yield from self._take_settled()
-
-    def _tasks(self, sources: Sequence[Source]) -> Iterator[Task]:
-        """Read the sources; yield what needs work and settle the others."""
-        salt = [__version__, dataset.VERSION, self._settings.to_json()]
-        for source in sources:
-            try:
-                content = self._reader.read(source)
-            except InputError as error:
-                self._settle(source.id, Skipped(source.name, reason(error, source.name)))
-                continue
-            side_files = self._reader.side_files(source)
-            sha256 = hashlib.sha256(content).hexdigest()
-            fingerprint = _fingerprint([sha256, dict(side_files), *salt])
-            twin = self._name_of_fingerprint.setdefault(fingerprint, source.name)
-            if twin != source.name:
-                same = Skipped(source.name, f"the same file as {twin}", failed=False)
-                self._settle(source.id, same)
-            elif self._reuse and (entry := self._stored(source.id, fingerprint)) is not None:
-                self.n_reused += 1
-                self._settle(source.id, dataclasses.replace(entry, source=source.name))
-            else:
-                yield Task(source.id, source.name, content, side_files, sha256, fingerprint)
-
-    def validate(self) -> None:
-        """Check that there are songs, and that all of them could be stored.
-
-        Raises
-        ------
-        InputError
-            If no file was usable.
-        SingError
-            If there was no room for a song.
-        """
-        self.skipped.sort(key=lambda skip: skip.source)
-        if self._unwritten:
-            first = self._unwritten[0]
-            raise SingError(
-                f"{len(self._unwritten)} songs could not be stored, first {first.reason}",
-                "make room and run the same prepare again: the other songs are kept",
-            )
-        if not self.entries:
-            output.write_report(self._out, self.skipped)
-            first_skip = self.skipped[0]
-            raise InputError(
-                f"none of {len(self.skipped)} files could be prepared"
-                f" ({first_skip.source}: {first_skip.reason})"
-            )
-
-    def _settle(self, song_id: str, outcome: Entry | Skipped | Unwritten) -> None:
-        if isinstance(outcome, Entry):
-            self.entries[song_id] = outcome
-        elif isinstance(outcome, Unwritten):
-            self._unwritten.append(outcome)
-        else:
-            self.skipped.append(outcome)
-        self._settled.append(outcome.source)
-
-    def _take_settled(self) -> list[str]:
-        settled, self._settled = self._settled, []
-        return settled
-
-    def _stored(self, song_id: str, fingerprint: str) -> Entry | None:
-        """Return what an earlier run stored of the very same source and settings."""
-        try:
-            entry = dataset.read_entry(dataset.song_path(self._out, song_id))
-        except InputError:
-            return None
-        return entry if entry.fingerprint == fingerprint else None
-
-
-def _fingerprint(parts: Sequence[object]) -> str:
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

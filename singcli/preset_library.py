@@ -1,16 +1,13 @@
 """Presets by their names: the bundled ones, those in the user's own folder, and files.
 
-A preset of the user's folder goes before a bundled one of the same name. The folder is
-`$SINGCLI_PRESETS`, else `singcli/presets` in the platform's folder for configuration; it need not
-exist.
+A preset of the user's folder (`user_presets_dir`, which need not exist) goes before a bundled one
+of the same name.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +16,20 @@ from typing import Literal
 from singcli.errors import InputError, hint_from_names, nearest_names
 from singcli.files import WriteError, validate_new_file, write_text
 from singcli.music.key import Key
-from singcli.resources import presets_dir
+from singcli.resources import (
+    PRESET_SUFFIX,
+    PRESETS_VARIABLE,
+    preset_files,
+    presets_dir,
+    user_presets_dir,
+)
 from singcli.structure.form import DEFAULT_METER, DEFAULT_TEMPO_BPM, Form
 from singcli.structure.form_string import form_from_string
 from singcli.structure.preset import form_from_toml
 from singcli.structure.preset_text import text_from_form
 from singcli.toml_tables import Problem, TableError, read_toml
 
-SUFFIX = ".toml"
-FOLDER_VARIABLE = "SINGCLI_PRESETS"
+SUFFIX = PRESET_SUFFIX
 DEFAULT_NEW_FORM = "A8 A8 B8 A8"
 RESERVED_NAME = "random"  # `generate --preset random` draws a form
 
@@ -76,24 +78,6 @@ class CheckedPreset:
     problems: tuple[Problem, ...] = ()
 
 
-def user_presets_dir() -> Path:
-    """Return the folder of the user's own presets, whether or not it exists."""
-    if given := os.environ.get(FOLDER_VARIABLE):
-        return _at_home(given)
-    if sys.platform == "win32":
-        base = os.environ.get("APPDATA") or "~/AppData/Roaming"
-    elif sys.platform == "darwin":
-        base = "~/Library/Application Support"
-    else:
-        base = os.environ.get("XDG_CONFIG_HOME", "")
-        base = base if base.startswith("/") else "~/.config"  # the standard: others are ignored
-    return _at_home(base) / "singcli" / "presets"
-
-
-def _at_home(path: str) -> Path:
-    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path's own fails where there is no home
-
-
 def find_presets() -> list[PresetFile]:
     """Return the presets that have a name, bundled and the user's, in the order of their names.
 
@@ -102,26 +86,18 @@ def find_presets() -> list[PresetFile]:
     InputError
         If the user's folder is there and cannot be read.
     """
-    found = {name: PresetFile(name, path, "bundled") for name, path in _named(presets_dir())}
+    found = {name: PresetFile(name, path, "bundled") for name, path in preset_files(presets_dir())}
     folder = user_presets_dir()
     try:
-        own = _named(folder) if folder.exists() else []
+        own = preset_files(folder) if folder.exists() else []
     except OSError as error:
         raise InputError(
             f"{folder}: your presets cannot be read ({error.strerror})",
-            f"the folder can be chosen by the environment variable {FOLDER_VARIABLE}",
+            f"the folder can be chosen by the environment variable {PRESETS_VARIABLE}",
         ) from error
     for name, path in own:
         found[name] = PresetFile(name, path, "yours", hides_bundled=name in found)
     return [found[name] for name in sorted(found)]
-
-
-def _named(folder: Path) -> list[tuple[str, Path]]:
-    return [
-        (path.stem, path)
-        for path in folder.iterdir()
-        if path.suffix == SUFFIX and not path.name.startswith(".")
-    ]
 
 
 def preset_names() -> list[str]:
@@ -255,7 +231,7 @@ def new_preset(
         new, name=name, description=new.description if description is None else description
     )
     _write(path, text_from_form(new), make_folder=out is None)
-    is_bundled = name in (bundled for bundled, _ in _named(presets_dir()))
+    is_bundled = name in (bundled for bundled, _ in preset_files(presets_dir()))
     return PresetFile(name, path, "yours" if out is None else "file", out is None and is_bundled)
 
 

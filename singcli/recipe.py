@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +21,13 @@ import numpy.typing as npt
 from singcli import __version__
 from singcli.errors import InputError
 from singcli.files import read_up_to, write_text
+from singcli.music.midi_events import midi_texts
 from singcli.music.midi_writing import TICKS_PER_BEAT
 
 MAX_BYTES = 16 * 2**20  # the structure of 512 bars has less than one
-RECIPE_VERSION = 3  # 1 knew one template and one attempt, 2 no limits and no ending
+RECIPE_VERSION = 4  # 1 knew one template and one attempt, 2 no limits and no ending, 3 no machine
+READ_VERSIONS = (3, 4)
+EMBEDDED_KEY = "singcli_recipe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,8 @@ class Recipe:
         What was measured on the finished file.
     versions : mapping of str to str
         Of the software that the notes depend on; see `used_versions`.
+    machine : str, optional
+        Class of machine, see `machine_class`; None in recipes that do not know it.
     recipe_version : int
         `RECIPE_VERSION` of the singcli that wrote it.
     """
@@ -107,6 +113,7 @@ class Recipe:
     sections: tuple[PlacedSection, ...] = ()
     structure: Mapping[str, Any] | None = None
     versions: Mapping[str, str] = dataclasses.field(default_factory=lambda: used_versions())
+    machine: str | None = dataclasses.field(default_factory=lambda: machine_class())
     recipe_version: int = RECIPE_VERSION
 
     def to_json(self) -> str:
@@ -117,7 +124,7 @@ class Recipe:
         """Return the recipe without measurements as one line of ASCII, for a MIDI text event."""
         fields = self._fields()
         del fields["structure"]
-        return json.dumps({"singcli_recipe": fields}, separators=(",", ":"), allow_nan=False)
+        return json.dumps({EMBEDDED_KEY: fields}, separators=(",", ":"), allow_nan=False)
 
     def _fields(self) -> dict[str, Any]:
         fields = dataclasses.asdict(self)
@@ -133,6 +140,16 @@ def used_versions() -> dict[str, str]:
         "numpy": np.__version__,
         "onnxruntime": onnxruntime.__version__,
     }
+
+
+def machine_class() -> str:
+    """Return what sums in floating point depend on: system, processor and its widest vectors.
+
+    Such as "Linux x86_64 AVX512_ICL", the vectors as numpy calls them.
+    """
+    vectors = np.show_config(mode="dicts")["SIMD Extensions"]
+    known = [*vectors.get("baseline", ()), *vectors.get("found", ())]
+    return " ".join([platform.system(), platform.machine(), *known[-1:]])
 
 
 def placed_sections(
@@ -173,18 +190,65 @@ def read_recipe(path: Path) -> Recipe:
         raise InputError(f"{path}: values nested too deeply", remedy) from error
     except ValueError as error:
         raise InputError(f"{path}: not JSON ({error})", remedy) from error
-    return _recipe_from_fields(fields, source=str(path), remedy=remedy)
+    return recipe_from_fields(fields, source=str(path), remedy=remedy)
 
 
-def _recipe_from_fields(fields: object, *, source: str, remedy: str) -> Recipe:
+def recipe_from_midi(content: bytes, *, source: str) -> tuple[Recipe, str]:
+    """Return the recipe that a MIDI file carries, and the text event that holds it.
+
+    Raises
+    ------
+    InputError
+        If it carries none, one that cannot be read, or is not a MIDI file.
+    """
+    found = embedded_fields(content, source=source)
+    if found is None:
+        raise InputError(
+            f"{source}: carries no recipe of singcli",
+            "another program wrote it, or saved it again without its texts; a .json of generate "
+            "can be used instead: singcli generate --recipe",
+        )
+    fields, text = found
+    return recipe_from_fields(fields, source=source, remedy=None), text
+
+
+def embedded_fields(content: bytes, *, source: str) -> tuple[object, str] | None:
+    """Return the values of the recipe that a MIDI file carries and its text, None without one.
+
+    Raises
+    ------
+    InputError
+        If it is not a MIDI file, or is damaged before the recipe.
+    """
+    for text in midi_texts(content, source=source):
+        if EMBEDDED_KEY not in text[:40]:
+            continue
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(value, dict) and EMBEDDED_KEY in value:
+            return value[EMBEDDED_KEY], text
+    return None
+
+
+def recipe_from_fields(fields: object, *, source: str, remedy: str | None) -> Recipe:
+    """Return the recipe of these plain values.
+
+    Raises
+    ------
+    InputError
+        If they are not those of a recipe, or of a version that this singcli does not read.
+    """
     import pydantic
 
     if not isinstance(fields, dict) or "recipe_version" not in fields:
         raise InputError(f"{source}: not a recipe (no recipe_version)", remedy)
     version = fields["recipe_version"]
-    if version != RECIPE_VERSION:
+    if version not in READ_VERSIONS:
         raise InputError(
-            f"{source}: recipe_version = {version!r}, this singcli reads {RECIPE_VERSION}",
+            f"{source}: recipe_version = {version!r}, this singcli reads "
+            f"{' and '.join(map(str, READ_VERSIONS))}",
             "use the version of singcli that its versions.singcli names",
         )
     known = [field.name for field in dataclasses.fields(Recipe)]
@@ -192,7 +256,7 @@ def _recipe_from_fields(fields: object, *, source: str, remedy: str) -> Recipe:
     if unknown:
         raise InputError(f"{source}: unknown key {unknown[0]!r}, allowed: {', '.join(known)}")
     try:
-        return pydantic.TypeAdapter(Recipe).validate_python(fields)
+        return pydantic.TypeAdapter(Recipe).validate_python({"machine": None, **fields})
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])

@@ -1,20 +1,41 @@
-"""Where songs go: seeds, file names, and whether they can be written at all."""
+"""Where songs go: file names, and whether they can be written at all."""
 
 from __future__ import annotations
 
-import secrets
+import os
+import re
+import string
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from singcli.errors import InputError
+from singcli.errors import InputError, hint_from_names, nearest_names
 from singcli.files import validate_new_file
 
 DEFAULT_FILENAME = "{preset}-{seed}.mid"
-FILENAME_FIELDS = ("preset", "seed", "index")
-MAX_SEED = 2**63 - 1
-MAX_COUNT = 100_000
-DRAWN_SEEDS = 10**6  # a drawn seed is short enough to be typed again
+FILENAME_FIELDS = ("preset", "seed", "index", "model")
+NUMBER_FIELDS = ("seed", "index")
+MAX_NAME_BYTES = 200  # file systems take 255; temporary names and `below_path` are longer
+
+_NUMBER_FORMAT = re.compile(r"(0?[1-9]\d?)?d?")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A song to be made.
+
+    Parameters
+    ----------
+    source : int
+        Which of the wishes of a call it follows.
+    seed : int
+    path : Path
+    """
+
+    source: int
+    seed: int
+    path: Path
 
 
 def recipe_path(path: Path) -> Path:
@@ -36,54 +57,88 @@ def below_path(path: Path, min_structure: float) -> Path:
 
 
 def song_targets(
-    name: str,
+    names: Sequence[str],
+    seeds: Sequence[int],
     *,
-    seed: int | None,
-    count: int,
     out: Path | None,
     out_dir: Path,
     filename: str = DEFAULT_FILENAME,
-) -> list[tuple[int, Path]]:
-    """Return seed and path of each song; without a seed one is drawn.
+    model: str = "model",
+) -> list[Target]:
+    """Return the songs to be made: all seeds of the first wish, then all of the second.
 
-    The k-th of `count` songs has the seed `seed` + k, whatever else is made.
+    Parameters
+    ----------
+    names : sequence of str
+        What the songs of each wish are called after.
+    seeds : sequence of int
+    out : Path, optional
+        File of the only song.
+    out_dir : Path
+    filename : str
+        Pattern with `FILENAME_FIELDS`.
+    model : str
+        Name or path of the model, for its field.
 
     Raises
     ------
     InputError
-        If the numbers are out of range, `out` is given for several songs, or `filename` has an
-        unknown field, makes equal names or leaves the folder.
+        If `out` is given for several songs, or `filename` has an unknown field, makes equal names
+        or leaves the folder.
     """
-    if not 1 <= count <= MAX_COUNT:
-        raise InputError(f"count = {count}, allowed: 1 to {MAX_COUNT}")
-    first = secrets.randbelow(DRAWN_SEEDS) if seed is None else seed
-    if not 0 <= first <= MAX_SEED - count:
-        raise InputError(f"seed = {first}, allowed: 0 to {MAX_SEED - count}")
-    seeds = range(first, first + count)
+    pairs = [(source, seed) for source in range(len(names)) for seed in seeds]
     if out is not None:
-        if count > 1:
-            raise InputError(f"--out names one file, --count asks for {count}", "use --out-dir")
-        return [(first, _midi_path(out))]
-    files = [_filled(filename, name, s, index) for index, s in enumerate(seeds, 1)]
-    if len(set(files)) < len(files):
-        raise InputError(f"--filename {filename!r}: the songs get equal names", "use {seed}")
-    return [(s, out_dir / file) for s, file in zip(seeds, files, strict=True)]
+        if len(pairs) > 1:
+            raise InputError(f"--out names one file, {len(pairs)} are asked for", "use --out-dir")
+        return [Target(*pairs[0], midi_path(out))]
+    _validate_pattern(filename)
+    plain = [_plain(name) for name in names]
+    model = _plain(Path(model).stem)
+    targets, taken = [], set()
+    for index, (source, seed) in enumerate(pairs, 1):
+        name = filename.format(preset=plain[source], seed=seed, index=index, model=model)
+        _validate_name(name, filename)
+        if name.casefold() in taken:
+            raise InputError(
+                f"--filename {filename!r}: the songs get equal names ({name})",
+                "use {seed}" if "{seed" not in filename else "use {preset} or {index}",
+            )
+        taken.add(name.casefold())
+        targets.append(Target(source, seed, out_dir / name))
+    return targets
 
 
-def _filled(filename: str, preset: str, seed: int, index: int) -> str:
+def _validate_pattern(filename: str) -> None:
+    """Check the fields of a pattern: known ones, with a width at most."""
     allowed = ", ".join(f"{{{name}}}" for name in FILENAME_FIELDS)
+    remedy = f"fields are {allowed}, formats as in {{seed:06d}}"
     try:
-        name = filename.format(preset=_plain(preset), seed=seed, index=index)
-    except (KeyError, IndexError, ValueError, AttributeError) as error:
-        raise InputError(
-            f"--filename {filename!r}: cannot be filled in ({error})",
-            f"fields are {allowed}, formats as in {{seed:06d}}",
-        ) from error
-    if Path(name).name != name or name in (".", ".."):
+        parts = list(string.Formatter().parse(filename))
+    except ValueError as error:
+        raise InputError(f"--filename {filename!r}: cannot be read ({error})", remedy) from error
+    for _, field, form, conversion in parts:
+        if field is None:
+            continue
+        if field not in FILENAME_FIELDS:
+            near = hint_from_names(nearest_names(field, FILENAME_FIELDS, limit=1))
+            remedies = remedy if near is None else f"{near} {remedy}"
+            raise InputError(f"--filename {filename!r}: unknown field {field!r}", remedies)
+        is_width = field in NUMBER_FIELDS and _NUMBER_FORMAT.fullmatch(form or "")
+        if conversion or (form and not is_width):
+            raise InputError(f"--filename {filename!r}: {{{field}}} has an unknown format", remedy)
+
+
+def _validate_name(name: str, filename: str) -> None:
+    """Check that a file name is one, of this folder, on any system."""
+    if Path(name).name != name or name in ("", ".", "..") or "\\" in name:
         raise InputError(
             f"--filename {filename!r}: must be a name without folders", "use --out-dir"
         )
-    return _midi_path(Path(name)).name
+    if not name.isprintable():
+        raise InputError(f"--filename {filename!r}: holds a character that cannot be printed")
+    if len(os.fsencode(name)) > MAX_NAME_BYTES:
+        raise InputError(f"--filename {filename!r}: longer than {MAX_NAME_BYTES} bytes")
+    midi_path(Path(name))
 
 
 def _plain(name: str) -> str:
@@ -92,7 +147,14 @@ def _plain(name: str) -> str:
     return kept.strip("._") or "song"
 
 
-def _midi_path(path: Path) -> Path:
+def midi_path(path: Path) -> Path:
+    """Return the path of a song.
+
+    Raises
+    ------
+    InputError
+        If it does not end as MIDI files do.
+    """
     if path.suffix.lower() not in (".mid", ".midi"):
         raise InputError(f"{path}: a song's file must end in .mid")
     return path
@@ -105,9 +167,7 @@ def validate_targets(
     pictures: bool = False,
     min_structure: float | None = None,
 ) -> None:
-    """Check that the files can be written, before any work is done.
-
-    Missing folders are made.
+    """Check that no file stands in the way of those to be written, before any work is done.
 
     Parameters
     ----------
@@ -121,13 +181,23 @@ def validate_targets(
     Raises
     ------
     InputError
-        If a file exists and may not be replaced, or a folder cannot be made or written.
+        If a file exists and may not be replaced.
     """
     below = [] if min_structure is None else [below_path(path, min_structure) for path in paths]
     for path in (*paths, *below):
         beside = [recipe_path(path), picture_path(path)] if pictures else [recipe_path(path)]
         for file in (path, *beside):
             validate_new_file(file, overwrite=overwrite)
+
+
+def validate_folders(paths: Sequence[Path]) -> None:
+    """Check that files can be written where they are to be; missing folders are made.
+
+    Raises
+    ------
+    InputError
+        If a folder cannot be made or written.
+    """
     for folder in {path.parent for path in paths}:
         try:
             folder.mkdir(parents=True, exist_ok=True)

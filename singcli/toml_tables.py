@@ -90,7 +90,7 @@ def table_from_toml(
     TableError
         Names file, key, value and what is allowed if it does not fit the schema.
     """
-    values = _values_from_toml(content, source)
+    values = values_from_toml(content, source)
     try:
         return schema.model_validate(values)
     except ValidationError as error:
@@ -101,7 +101,25 @@ def table_from_toml(
         )
 
 
-def _values_from_toml(content: bytes, source: str) -> dict[str, Any]:
+def value_from_toml(content: bytes, key: str, *, source: str) -> Any:
+    """Return what stands under one key of the outermost table, None where it is not there.
+
+    Raises
+    ------
+    InputError
+        Names file and line if the text is not TOML.
+    """
+    return values_from_toml(content, source).get(key)
+
+
+def values_from_toml(content: bytes, source: str) -> dict[str, Any]:
+    """Read the text of a TOML file as it stands.
+
+    Raises
+    ------
+    InputError
+        Names file and line if it is not TOML.
+    """
     try:
         text = content.decode()
     except UnicodeDecodeError as error:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from singcli.errors import InputError, SingError
-from singcli.model.contract import ModelCard
+from singcli.model.contract import StyledCard
 from singcli.model.decisions import PerDecision
 from singcli.model.features import SectionPlace
 from singcli.model.limits import Limits, PitchRange, Polyphony
@@ -261,7 +261,7 @@ class Wish:
             return self.ending
         return FORM_ENDING if isinstance(self.source, Form) else TEMPLATE_ENDING
 
-    def recorded_options(self, card: ModelCard) -> dict[str, Any]:
+    def recorded_options(self, card: StyledCard) -> dict[str, Any]:
         """Return all options as plain JSON values, for a recipe."""
         style = card.style_index(self.style)
         return dataclasses.asdict(self.options()) | {
@@ -277,7 +277,7 @@ class Wish:
             "max_polyphony": dataclasses.asdict(self.max_polyphony),
         }
 
-    def plan(self, card: ModelCard) -> Plan:
+    def plan(self, card: StyledCard) -> Plan:
         """Return what the sampler follows, over the texture that the model was trained on.
 
         Raises

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from singcli import row_dataset
 from singcli.cli import novelty
 from singcli.dataset import Entry
 from singcli.metrics.report import SectionReport, StructureReport
@@ -201,7 +202,9 @@ class TestDriver:
         source = np.maximum(np.arange(n_steps) - lag, -1)
         planes = np.concatenate([song.onsets, song.sounding], axis=1)
         draft = features.take_steps(planes, source)
-        bar_ago = features.take_steps(song.onsets, features.steps_a_bar_ago(bar_beats))
+        bars_ago = [
+            features.take_steps(song.onsets, steps) for steps in features.steps_bars_ago(bar_beats)
+        ]
         lead, age = features.last_lead(song.onsets)
         sections = [features.SectionPlace(bar, 4, tune=True) for bar in (0, 4)]
         held = np.concatenate([np.zeros_like(song.onsets[:1]), song.sounding[:-1]])
@@ -214,6 +217,7 @@ class TestDriver:
                 bar_beats, kind="form", mode="major", sections=sections, style=0
             ),
             "loudness": features.last_loudness(song.onsets, song.velocity_map),
+            "articulation": features.articulation(song.onsets, fed["carried"] > 0),
             "lead": lead,
             "lead_age": age[:, None],
             "bass": features.last_bass(song.onsets),
@@ -222,9 +226,9 @@ class TestDriver:
             np.testing.assert_allclose(fed[name], wanted, rtol=1e-6, err_msg=name)
         again = song.onsets  # whether a note that is struck again was held does not show
         np.testing.assert_array_equal(fed["carried"] * ~again, song.sounding & held & ~again)
-        now, after = fed["bar_ago"].reshape(n_steps, 2, -1).swapaxes(0, 1)
-        np.testing.assert_array_equal(now, bar_ago)
-        np.testing.assert_array_equal(after[:-1], bar_ago[1:])
+        now, after = fed["bars_ago"].reshape(n_steps, 2, -1).swapaxes(0, 1)
+        np.testing.assert_array_equal(now, np.concatenate(bars_ago, axis=1))
+        np.testing.assert_array_equal(after[:-1], now[1:])
         np.testing.assert_array_equal(fed["grade"][:, 1], draft[:, :176].any(axis=1))
         assert set(fed["grade"][source < 0, 0]) == {0}
         for name, before in (("hidden", "next_hidden"), ("cell", "next_cell")):
@@ -375,6 +379,72 @@ class TestFormats:
         (rows,) = tables(self.section("Dataset"), "key of a row")
         assert keys(rows) == fields(Entry)
 
+    def test_keys_of_info_replay_and_doctor(self):
+        from singcli.cli import info, replay
+        from singcli.doctor import Check
+        from singcli.info.describing import describe
+        from singcli.replay import Difference, Replay
+
+        text = self.section("Info")
+        (rows,) = tables(text, "key of `info`", "meaning")
+        found = info._json(describe(str(TINY)))
+        assert keys(rows) == list(found)
+        assert all(f"`{key}`" in text for part in ("facts", "made") for key in found[part])
+        (rows,) = tables(self.section("Recipe"), "key of `replay`", "meaning")
+        result = Replay(None, b"", (), (Difference("x", "a", "b"),))
+        found = replay._json(Path("x.mid"), result, None)
+        assert keys(rows) == list(found)
+        assert all(f"`{key}`" in rows[2][1] for key in found["differences"][0])
+        (rows,) = tables(self.section("Doctor"), "key of a check", "meaning")
+        assert keys(rows) == fields(Check)
+
+    def test_keys_and_arrays_of_row_datasets(self, tmp_path):
+        text = self.section("Row dataset")
+        (rows,) = tables(text, "key of a piece")
+        assert keys(rows) == fields(row_dataset.Piece)
+        row_dataset.write_index(tmp_path, [], licences={}, settings={})
+        index = json.loads((tmp_path / row_dataset.INDEX_NAME).read_text())
+        assert f'"{index["format"]}"' in text
+        assert f"`version` ({index['version']})" in text
+        assert all(f"`{key}`" in text for key in index)
+        row_dataset.write_segments(tmp_path / "train.npz", [])
+        with np.load(tmp_path / "train.npz") as stored:
+            (rows,) = tables(text, "array of a split", "type", "shape")
+            assert keys(rows) == list(stored)
+            for row in rows[:2]:
+                assert row[1] == stored[row[0].strip("`")].dtype.name
+
+    def test_keys_of_protocol_results(self):
+        from singcli.metrics.row_structure import VARIANTS
+        from singcli.metrics.rows import Guards
+        from singcli.protocol.measure import Line
+        from singcli.protocol.report import CONTINUITY, ControlRow, EntrantRow, PairRow
+        from singcli.protocol.tasks import WAYS
+
+        text = self.section("Protocol results")
+        (rows,) = tables(text, "key of a line")
+        assert keys(rows) == fields(Line)
+        named = [*WAYS, *(variant.name for variant in VARIANTS), *Guards._fields, *CONTINUITY]
+        for row in (EntrantRow, ControlRow, PairRow):
+            named += fields(row)
+        assert all(f"`{name}`" in text for name in named)
+
+    def test_keys_of_manifests_and_configurations(self):
+        import tomllib
+
+        import typer
+
+        from singcli.cli.app import build_app
+        from singcli.cli.settings import OTHER_VARIABLES, settings
+        from singcli.manifest import ManifestRow
+
+        assert keys(tables(self.section("Manifest"), "key of a line")[0]) == fields(ManifestRow)
+        text = self.section("Configuration")
+        (example,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+        known = settings(typer.main.get_command(build_app(colour=False)).commands["generate"])
+        assert set(tomllib.loads(example)) <= set(known)
+        assert all(f"`{name}`" in text for name in OTHER_VARIABLES)
+
     def test_keys_of_evaluations(self):
         from singcli.evaluate import Evaluation, summary
         from singcli.metrics.figures import FIGURES
@@ -408,6 +478,20 @@ class TestFormats:
             for key, value in values.items()
         }
         assert {row[0].strip("`"): json.loads(row[1]) for row in rows} == defaults
+
+
+def test_keys_and_defaults_of_the_configuration_of_sing():
+    pytest.importorskip("torch")
+    from singcli.training.sing.config import SingConfig
+
+    (rows,) = tables(page("docs/sing.md"), "key", "default")
+    defaults = {
+        f"{table}.{key}": value
+        for table, values in SingConfig().model_dump().items()
+        if isinstance(values, dict)
+        for key, value in values.items()
+    }
+    assert {row[0].strip("`"): json.loads(row[1]) for row in rows} == defaults
 
 
 def test_links_between_pages_lead_somewhere():

@@ -17,15 +17,17 @@ from pathlib import Path
 
 import pytest
 from midi_bytes import midi_bytes, tune
+from performances import piece
 
 from singcli import files
 from singcli.cli import main
 from singcli.errors import InputError, SingError
 from singcli.generate import generate_songs
-from singcli.preparation import allowance, worker
+from singcli.preparation import allowance, row_worker, worker
 from singcli.preparation.allowance import Allowance, AllowanceError, within
 from singcli.preparation.limits import Limits
 from singcli.prepare import prepare
+from singcli.prepare_rows import prepare_rows
 from singcli.structure.form_string import form_from_string
 from singcli.wish import Wish
 
@@ -84,6 +86,16 @@ def contents(folder: Path) -> dict[str, str]:
 
 def without_temporaries(found: dict[str, str]) -> dict[str, str]:
     return {name: sha for name, sha in found.items() if files.TEMPORARY_PREFIX not in name}
+
+
+@pytest.fixture
+def pieces(tmp_path: Path) -> Path:
+    """Three pieces long enough for a segment of rows."""
+    folder = tmp_path / "pieces"
+    folder.mkdir()
+    for i in range(3):
+        (folder / f"{i}.mid").write_bytes(piece(250, seed=i))
+    return folder
 
 
 @pytest.fixture
@@ -180,6 +192,24 @@ class TestDisk:
         report = prepare([corpus], out, jobs=1)
         assert (len(report.entries), report.n_reused) == (4, 2)
 
+    def test_of_rows_too(
+        self, pieces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write, out = row_worker.row_dataset.write_piece, tmp_path / "rows"
+
+        def full_for_one(path: Path, *arguments: object) -> None:
+            if path.stem == "1":
+                raise files.WriteError(path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+            write(path, *arguments)
+
+        monkeypatch.setattr(row_worker.row_dataset, "write_piece", full_for_one)
+        with pytest.raises(SingError, match=r"1 pieces could not be stored, .*No space left"):
+            prepare_rows([pieces], out, jobs=1)
+        assert not (out / "rows.json").exists()
+        monkeypatch.undo()
+        report = prepare_rows([pieces], out, jobs=1)
+        assert (len(report.pieces), report.n_reused) == (3, 2)
+
     @needs_fork
     def test_a_full_disk_leaves_nothing_half_written(self, tmp_path: Path) -> None:
         resource = pytest.importorskip("resource")
@@ -255,6 +285,29 @@ class TestTwoProcesses:
         assert contents(out) == before
         with files.held(out):
             pass
+
+    def test_of_rows_too(self, pieces: Path, tmp_path: Path) -> None:
+        pytest.importorskip("fcntl")
+        out = tmp_path / "rows"
+        out.mkdir()
+        (out / f"{files.TEMPORARY_PREFIX}x.npz").touch()
+        with (
+            files.held(out),
+            pytest.raises(InputError, match="another singcli is writing to this folder"),
+        ):
+            prepare_rows([pieces], out, jobs=1)
+        prepare_rows([pieces], out, jobs=1)
+        assert not list(out.glob(".*"))
+
+    def test_a_batch_takes_away_what_nobody_writes_any_more(self, tmp_path: Path) -> None:
+        fresh, old = (tmp_path / f"{files.TEMPORARY_PREFIX}{name}.mid" for name in "ab")
+        fresh.touch()
+        old.touch()
+        os.utime(old, (time.time() - 2 * files.ABANDONED_S,) * 2)
+        arguments = ["generate", "--form", "A2 B2", "--model", str(TINY), "--seeds", "1-2"]
+        assert main([*arguments, "--out-dir", str(tmp_path), "--quiet"]) == 0
+        assert fresh.exists()
+        assert not old.exists()
 
     @needs_fork
     def test_the_lock_ends_with_its_process(self, tmp_path: Path) -> None:
@@ -365,6 +418,24 @@ class TestAllowance:
             "reason": "takes more than 0.2 seconds",
             "failed": True,
         }
+
+    def test_prepare_of_rows_too(
+        self, pieces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        read = row_worker.rows_from_midi
+
+        def slow(content: bytes, *, limits: Limits, source: str) -> object:
+            while source.endswith("1.mid"):
+                pass
+            return read(content, limits=limits, source=source)
+
+        monkeypatch.setattr(row_worker, "rows_from_midi", slow)
+        report = prepare_rows([pieces], tmp_path / "rows", jobs=1, allowance=Allowance(0.5))
+        assert len(report.pieces) == 2
+        assert [skip.reason for skip in report.skipped] == ["takes more than 0.5 seconds"]
+        monkeypatch.undo()
+        with pytest.raises(InputError, match=r"1 tracks, allowed are 0\.5"):
+            prepare_rows([pieces], tmp_path / "none", jobs=1, limits=Limits(max_tracks=0.5))
 
     @needs_fork
     def test_native_code_ends_with_its_process(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,15 +22,20 @@ from singcli.model.contract import (
     tokens_from_notes,
 )
 from singcli.model.features import (
+    ENDINGS_AT_FIRST,
+    ENDINGS_PACE,
     SectionPlace,
     TokenScore,
+    articulation,
+    last_bass,
     last_lead,
     place_features,
     roll_from_tokens,
     soft_context,
     source_steps,
-    steps_a_bar_ago,
+    steps_bars_ago,
 )
+from singcli.model.lines import OuterLines
 from singcli.music.roll import onset_roll, sounding_roll
 from singcli.music.score import ACCOMPANIMENT, LEAD, Score, regular_bars
 
@@ -111,10 +116,51 @@ def test_without_sections_their_features_are_blank():
 
 
 def test_a_bar_ago_needs_the_same_place_in_the_bar_before():
-    ago = steps_a_bar_ago(np.array([0, 2, 5], np.int32))
+    ago = steps_bars_ago(np.array([0, 2, 5], np.int32))[0]
     assert ago[:8].tolist() == [-1] * 8
     assert ago[8:16].tolist() == list(range(8))
     assert ago[16:].tolist() == [-1] * 4
+
+
+def test_bars_ago_are_those_of_the_contract():
+    ago = steps_bars_ago(np.arange(0, 41, 4, dtype=np.int32))
+    first = [int(np.flatnonzero(steps >= 0)[0]) for steps in ago]
+    assert first == [16 * bars for bars in contract.BARS_AGO]
+    assert [int(steps[-1]) for steps in ago] == [159 - 16 * bars for bars in contract.BARS_AGO]
+
+
+def test_articulation_tells_held_notes_and_how_notes_have_ended():
+    onsets, carried = np.zeros((2, 9, 176), np.bool_)
+    onsets[[0, 2, 5, 8], 40] = True  # the first ends right at the next, the second a step before
+    carried[[1, 3, 6, 7], 40] = True
+    seen = articulation(onsets, carried)
+    assert seen[:, 0].tolist() == [0, 1, 0, 1, 0, 0, 1, 1, 0]
+    assert seen[:, 1].tolist() == [0, 0, 1, 0, 1, 0, 0, 0, 1]
+    assert seen[:, 2].tolist() == [0, 0, 0, 0, 0, 1, 0, 0, 0]
+    at_first = ENDINGS_AT_FIRST
+    assert (seen[:3, 3:] == at_first).all()
+    after_one = at_first + np.float32(ENDINGS_PACE) * (np.array([1, 0], np.float32) - at_first)
+    np.testing.assert_allclose(seen[3:6, 3:], np.tile(after_one, (3, 1)), rtol=1e-6)
+    assert (seen[6:, 3] < after_one[0]).all()
+    assert (seen[6:, 4] > after_one[1]).all()
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_lines_are_followed_as_they_are_seen_at_once(seed):
+    rng = np.random.default_rng(seed)
+    onsets = rng.random((60, 176)) < 0.01
+    carried = (rng.random((60, 176)) < 0.01) & ~onsets
+    lines = OuterLines(1)
+    seen = []
+    for step in range(60):
+        seen.append(lines.inputs(step, carried[step : step + 1]))
+        lines.follow(step, onsets[step : step + 1], (onsets | carried)[step : step + 1])
+    rows = {name: np.concatenate([one[name] for one in seen]) for name in seen[0]}
+    lead, age = last_lead(onsets)
+    np.testing.assert_allclose(rows["articulation"], articulation(onsets, carried), rtol=1e-6)
+    np.testing.assert_array_equal(rows["lead"], lead)
+    np.testing.assert_array_equal(rows["lead_age"][:, 0], age)
+    np.testing.assert_array_equal(rows["bass"], last_bass(onsets))
 
 
 def test_sources_spread_over_the_steps_of_their_beat():

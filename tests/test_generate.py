@@ -22,7 +22,7 @@ from singcli.recipe import read_recipe
 from singcli.structure.form import Form
 from singcli.structure.form_string import form_from_string
 from singcli.structure.section import Section
-from singcli.targets import song_targets, validate_targets
+from singcli.targets import validate_folders
 from singcli.wish import Wish, template_from_file, wish_from_recipe
 
 TINY = Path(__file__).parent / "data" / "tiny.onnx"
@@ -300,7 +300,7 @@ def test_what_cannot_be_done_is_said_in_one_line(work, capsys, arguments, messag
 def test_a_folder_that_cannot_be_written_is_found_first(work):
     (work / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"):
-        validate_targets([work / "file" / "x.mid"], overwrite=False)
+        validate_folders([work / "file" / "x.mid"])
 
 
 def test_the_command_line_has_the_defaults_of_a_wish():
@@ -377,18 +377,6 @@ def test_a_model_by_an_unknown_name_is_refused():
     with pytest.raises(InputError, match=r"no model is called 'nope'"):
         model_path("nope")
     assert model_path("./my.onnx") == Path("my.onnx")
-
-
-def test_targets_count_seeds_up_and_fill_the_pattern(tmp_path):
-    targets = song_targets(
-        "a b/c",
-        seed=7,
-        count=2,
-        out=None,
-        out_dir=tmp_path,
-        filename="{index}-{preset}-{seed:04d}.mid",
-    )
-    assert targets == [(7, tmp_path / "1-a_b_c-0007.mid"), (8, tmp_path / "2-a_b_c-0008.mid")]
 
 
 def test_a_wish_survives_its_recipe(work):

@@ -178,7 +178,7 @@ def test_with_the_strictness_of_its_sections(work):
 def test_one_file_holds_one_random_form(work, capsys):
     arguments = ["--preset", "random", "--count", 2, "--save-preset", "mine.toml"]
     assert run(*arguments) == 2
-    assert "--count asks for 2 random forms; save them one by one" in capsys.readouterr().err
+    assert "the songs have several forms; save them one by one" in capsys.readouterr().err
 
 
 def test_a_file_in_the_way_is_found_first(work, capsys):

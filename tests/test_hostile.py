@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import importlib
 import os
 import pickle
@@ -289,6 +288,7 @@ def test_graphs_inside_graphs_come_to_an_end() -> None:
         ({"context_temperature": float("nan")}, "context_temperature"),
         ({"context_temperature": "x"}, "context_temperature"),
         ({"name": 3}, "name"),
+        ({"material": "pickles"}, "material"),
         ({"surprise": 1}, "surprise"),
         ({"version": 99}, "version 99"),
     ],
@@ -307,8 +307,76 @@ def test_a_wrong_card_is_refused(change: dict[str, object], message: str) -> Non
 
 def test_a_model_of_other_shapes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime_module, "N_DURATIONS", 7)
-    with pytest.raises(InputError, match=r"output duration_logits has the shape \[2, 24\]"):
+    with pytest.raises(InputError, match=r"output duration_logits .* the shape \[2, 24\]"):
         Runtime.from_bytes(TINY, source="x")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"attention": 1}, "attention"),
+        ({"seed_rows": -1}, "seed_rows"),
+        ({"seed_rows": 10**9}, "seed_rows"),
+        ({"sampling": {"draws": 10**9}}, "sampling.draws"),
+        ({"sampling": {"lowest": 90, "highest": 60}}, "sampling.lowest"),
+        ({"sampling": {"top_k": "50"}}, "sampling.top_k"),
+        ({"sampling": {"initial_state": "x"}}, "sampling.initial_state"),
+        ({"textures": []}, "textures"),
+        ({"licence": None}, "licence"),
+    ],
+)
+def test_a_wrong_card_of_sing_is_refused(change: dict[str, object], message: str) -> None:
+    import json
+
+    pytest.importorskip("torch")
+    from sing_network import sing_card
+
+    from singcli.model.sing.contract import SingCard, architecture_of_card
+
+    fields = json.loads(sing_card().to_json())
+    if "sampling" in change:
+        change = {"sampling": fields["sampling"] | change["sampling"]}
+    with pytest.raises(InputError, match=message):
+        SingCard.from_json(json.dumps(fields | change), source="x")
+    with pytest.raises(InputError, match="cannot be read"):
+        SingCard.from_json("[" * 100_000, source="x")
+    assert architecture_of_card("[" * 100_000) == "pointer"
+
+
+def test_broken_weights_of_sing_and_of_a_scorer_are_refused() -> None:
+    torch = pytest.importorskip("torch")
+    from sing_network import model_content, random_network
+
+    from singcli.model.row_scorer import RowScorer
+    from singcli.model.runtime import opened_file
+    from singcli.model.sing.runtime import SingRuntime
+    from singcli.training.scorer import ScorerNetwork, model_from_scorer
+
+    network = random_network()
+    with torch.no_grad():
+        network.lstm.weight_hh_l0.fill_(float("nan"))
+    file = opened_file(model_content(network), source="x")
+    with pytest.raises(InputError, match="output logits is not a number"):
+        SingRuntime.from_file(file, source="x")
+    scorer = ScorerNetwork(4)
+    with torch.no_grad():
+        scorer.output.bias.fill_(float("nan"))
+    card = '{"architecture": "row-scorer", "version": 1}'
+    content = model_from_scorer(scorer, card).SerializeToString()
+    with pytest.raises(InputError, match="output logits is not a number"):
+        RowScorer.from_bytes(content, source="x")
+    deep = model_from_scorer(scorer, "[" * 100_000).SerializeToString()
+    with pytest.raises(InputError, match="architecture = None"):
+        RowScorer.from_bytes(deep, source="x")
+
+
+def test_a_graph_that_gives_no_floats_is_refused() -> None:
+    from singcli.model.runtime import validate_trial
+
+    for value in (np.array(["a"]), np.zeros(1, np.float64), np.zeros(2, np.float32), [np.inf]):
+        with pytest.raises(InputError, match="x: output logits is"):
+            validate_trial(lambda value=value: {"logits": value}, {"logits": (1,)}, source="x")
+    validate_trial(lambda: {"logits": np.zeros(1, np.float32)}, {"logits": (1,)}, source="x")
 
 
 def test_damaged_models_are_read_or_refused(mutator: ModuleType, capfd) -> None:
@@ -409,6 +477,40 @@ def test_a_hostile_recipe_is_refused(tmp_path: Path) -> None:
             read_recipe(path)
 
 
+def test_hostile_rows_are_refused(tmp_path: Path) -> None:
+    from singcli import row_dataset
+    from singcli.row_dataset import Piece, RowDataset
+
+    piece = Piece("../../x", "x.mid", "0", "0", 120.0, 300, (291,))
+    row_dataset.write_index(tmp_path, [piece], licences={}, settings={})
+    with pytest.raises(InputError, match="is not a file name"):
+        RowDataset.open(tmp_path)
+    (tmp_path / row_dataset.INDEX_NAME).write_text("[" * 100_000)
+    with pytest.raises(InputError, match=r"rows\.json: cannot be read"):
+        RowDataset.open(tmp_path)
+    path = row_dataset.segments_path(tmp_path, "train")
+    with path.open("wb") as file:
+        np.savez(file, ids=np.array([Trap(tmp_path / "made")]), lengths=[1], rows=[[0]])
+    with pytest.raises(InputError, match="not readable rows"):
+        row_dataset.read_segments(path)
+    assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        '[{"midi_filename": ["x"], "split": "test"}]',
+        'midi_filename,split\nx,"' + "y" * 200_000,
+        "midi_filename,split\n\0,\0\n",
+    ],
+)
+def test_a_hostile_table_of_splits_is_none(text: str) -> None:
+    from singcli.preparation.splits import _split_table
+
+    assert set(_split_table(text)) <= {"\0"}
+
+
 def test_devices_and_folders_are_not_read(tmp_path: Path) -> None:
     for path in (Path("/dev/zero"), tmp_path, tmp_path / "none"):
         with pytest.raises(InputError, match="cannot be read"):
@@ -427,16 +529,12 @@ def test_no_file_name_leaves_its_folder(pattern: str, tmp_path_factory) -> None:
     folder = tmp_path_factory.getbasetemp() / "songs"
     for name in (pattern, f"{pattern}.mid"):
         try:
-            targets = song_targets(
-                "../aaba", seed=1, count=1, out=None, out_dir=folder, filename=name
-            )
+            targets = song_targets(["../aaba"], [1], out=None, out_dir=folder, filename=name)
         except InputError:
             continue
         for target in targets:
-            parts = dataclasses.astuple(target) if dataclasses.is_dataclass(target) else target
-            path = next(part for part in parts if isinstance(part, Path))
-            assert path.parent == folder
-            assert path.name not in ("", ".", "..")
+            assert target.path.parent == folder
+            assert target.path.name not in ("", ".", "..")
 
 
 @pytest.mark.parametrize("filename", ["../{seed}.mid", "/tmp/{seed}.mid", "a/{seed}.mid", ".."])

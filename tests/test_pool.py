@@ -1,11 +1,22 @@
 from __future__ import annotations
 
+import functools
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from multiprocessing.synchronize import Event
+from pathlib import Path
 
 import pytest
 
-from singcli.preparation.pool import ITEMS_IN_FLIGHT, default_jobs, outcomes_in_processes
+from singcli.preparation.pool import (
+    ITEMS_IN_FLIGHT,
+    Start,
+    default_jobs,
+    new_event,
+    outcomes_in_processes,
+)
 
 
 def square(n: int) -> int:
@@ -39,6 +50,46 @@ def test_items_are_taken_as_they_are_needed() -> None:
     next(outcomes)
     assert len(taken) <= 2 * ITEMS_IN_FLIGHT
     outcomes.close()
+
+
+def test_processes_end_with_the_one_that_started_them() -> None:
+    script = (
+        "import multiprocessing, threading, time\n"
+        "from singcli.preparation.pool import outcomes_in_processes\n"
+        "def tell():\n"
+        "    while not multiprocessing.active_children(): time.sleep(0.05)\n"
+        "    print('begun', flush=True)\n"
+        "threading.Thread(target=tell).start()\n"
+        "list(outcomes_in_processes(time.sleep, [0.1, 600], jobs=2))\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, env=environment
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"begun\n"
+        process.kill()
+        process.communicate(timeout=100)  # until nobody holds the other end of the pipe
+
+
+def test_what_is_running_is_told_to_stop() -> None:
+    stop = new_event()
+    outcomes = outcomes_in_processes(square, range(50), jobs=2, start=Start(stop=stop))
+    next(outcomes)
+    assert not stop.is_set()
+    outcomes.close()
+    assert stop.is_set()
+
+
+def told_at_the_start(told: Event) -> None:
+    told.set()
+
+
+def test_every_process_is_set_up() -> None:
+    told = new_event()
+    start = Start(setup=functools.partial(told_at_the_start, told))
+    assert dict(outcomes_in_processes(square, range(3), jobs=2, start=start)) == {0: 0, 1: 1, 2: 4}
+    assert told.is_set()
 
 
 def test_there_is_at_least_one_job() -> None:

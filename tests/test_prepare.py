@@ -227,7 +227,7 @@ def test_settings_that_are_not_allowed(
 def test_processes_make_the_same_dataset(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("singcli.prepare.MIN_SONGS_FOR_PROCESSES", 1)
+    monkeypatch.setattr("singcli.preparation.run.MIN_SONGS_FOR_PROCESSES", 1)
     (corpus / "bad.mid").write_bytes(b"")
     reports: list[PrepareReport] = []
     progress: list[tuple[int, int]] = []

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from singcli import preset_library
+from singcli import preset_library, resources
 from singcli.cli import main
 from singcli.errors import InputError
 from singcli.preset_library import (
@@ -20,9 +20,8 @@ from singcli.preset_library import (
     new_preset,
     preset_names,
     read_preset,
-    user_presets_dir,
 )
-from singcli.resources import presets_dir
+from singcli.resources import presets_dir, user_presets_dir
 from singcli.structure.form import Form, Phrase, Section
 from singcli.structure.form_chart import chart_from_form, outline_from_form, seconds_from_form
 from singcli.structure.form_string import form_from_string
@@ -417,16 +416,16 @@ class TestFolder:
     def test_is_where_the_platform_keeps_configurations(
         self, tmp_path, monkeypatch, platform, parts
     ):
-        monkeypatch.setattr(preset_library.sys, "platform", platform)
+        monkeypatch.setattr(resources.sys, "platform", platform)
         assert user_presets_dir() == tmp_path / parts
 
     def test_follows_the_environment(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(preset_library.sys, "platform", "linux")
+        monkeypatch.setattr(resources.sys, "platform", "linux")
         monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "etc"))
         assert user_presets_dir() == tmp_path / "etc" / "singcli" / "presets"
         monkeypatch.setenv("XDG_CONFIG_HOME", "relative")
         assert user_presets_dir() == tmp_path / ".config" / "singcli" / "presets"
-        monkeypatch.setattr(preset_library.sys, "platform", "win32")
+        monkeypatch.setattr(resources.sys, "platform", "win32")
         monkeypatch.setenv("APPDATA", str(tmp_path / "data"))
         assert user_presets_dir() == tmp_path / "data" / "singcli" / "presets"
         monkeypatch.setenv("SINGCLI_PRESETS", "~/forms")

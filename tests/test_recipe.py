@@ -89,7 +89,7 @@ def _set(key, value):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (_set("recipe_version", 9), r"recipe_version = 9, this singcli reads 3"),
+        (_set("recipe_version", 9), r"recipe_version = 9, this singcli reads 3 and 4"),
         (_set("sede", 1), r"unknown key 'sede', allowed: model, seed"),
         (_set("seed", "many"), r"song\.json: seed: "),
         (_set("model", {"name": "x"}), r"song\.json: model\.sha256: "),

@@ -9,7 +9,8 @@ import pytest
 from singcli.errors import InputError
 from singcli.model import contract
 from singcli.model.contract import CONTRACT_VERSION, ModelCard, note_inputs, step_inputs
-from singcli.model.runtime import Runtime
+from singcli.model.runtime import Arrays, Runtime
+from singcli.resources import checkpoints_dir
 
 TINY = Path(__file__).parent / "data" / "tiny.onnx"
 
@@ -32,15 +33,37 @@ def test_both_parts_run_with_any_number_of_songs(runtime, n):
     assert note["velocity_logits"].shape == (n, contract.N_VELOCITIES)
 
 
-def test_a_row_does_not_hear_its_neighbours(runtime):
+def random_inputs(blank: Arrays) -> Arrays:
+    """Fill in what a song might hold: sparse notes, dense states."""
     rng = np.random.default_rng(0)
-    blank = step_inputs(3, runtime.card.sizes)
-    for name in ("previous", "draft", "hidden"):
-        blank[name] = rng.random(blank[name].shape).astype(np.float32)
-    together = runtime.step(blank)["next_hidden"]
-    for row in range(3):
-        alone = runtime.step({name: value[row : row + 1] for name, value in blank.items()})
-        np.testing.assert_allclose(alone["next_hidden"][0], together[row], atol=1e-5)
+    dense = ("hidden", "cell", "features", "token_bias", "chosen")
+    return {
+        name: value
+        if value.dtype != np.float32
+        else rng.standard_normal(value.shape, np.float32)
+        if name in dense
+        else (rng.random(value.shape) < 0.2).astype(np.float32)
+        for name, value in blank.items()
+    }
+
+
+@pytest.mark.parametrize("model", [TINY, checkpoints_dir() / "pop.onnx"], ids=["tiny", "pop"])
+@pytest.mark.parametrize("part", ["step", "note"])
+def test_a_row_is_the_same_to_the_last_bit_beside_any_number_of_others(model, part):
+    runtime = Runtime.open(model)
+    run = getattr(runtime, part)
+    blank = step_inputs if part == "step" else note_inputs
+    inputs = random_inputs(blank(65, runtime.card.sizes))
+
+    def rows(first: int, n: int) -> Arrays:
+        return run({name: value[first : first + n] for name, value in inputs.items()})
+
+    alone = [rows(first, 1) for first in range(65)]
+    for n in (*range(2, 20), 24, 31, 32, 33, 48, 63, 64, 65):
+        first = 65 - n
+        for name, values in rows(first, n).items():
+            expected = np.concatenate([alone[first + row][name] for row in range(n)])
+            assert np.array_equal(values, expected), (n, name)
 
 
 @pytest.mark.parametrize("cut", [0, 1, 100, 5000])

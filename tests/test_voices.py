@@ -10,8 +10,9 @@ from midi_bytes import Note, midi_bytes, tune
 from singcli.errors import InputError
 from singcli.music.midi_reading import midi_from_bytes
 from singcli.music.score import ACCOMPANIMENT, LEAD, Score, regular_bars
-from singcli.music.voice_files import read_voice_rules, voice_rules_names
+from singcli.music.voice_files import read_voice_rules
 from singcli.music.voices import VoiceRules, assign_voices, with_skyline_lead
+from singcli.resources import voice_rules_names
 
 CHORDS: list[Note] = [(i, i + 1, p) for i in range(8) for p in (60, 64, 67)]
 BASS = tune(2, pitches=(36, 43))

@@ -1,7 +1,8 @@
 """The command line put together: one module per command, one place where errors become messages.
 
 A command module `singcli.cli.NAME` holds a function of the same name, whose signature Typer reads,
-and `EXAMPLES`, (what it does, the command) pairs that its `--help` shows. A module of a group of
+and `EXAMPLES`, (what it does, the command) pairs that its `--help` shows; `COMMAND_CLASS` if the
+command is more than Typer's own. A module of a group of
 commands also holds `SUBCOMMANDS`, functions by their names: the function of its own name is then
 there for its docstring, and each subcommand shows those examples that call it. Functions import
 their workers when they run, so that `--help` pays for Typer alone.
@@ -33,6 +34,10 @@ COMMANDS = (
     "train",
     "export_onnx",
     "evaluate",
+    "info",
+    "replay",
+    "doctor",
+    "completion",
 )  # in the order of `--help`
 EXIT_INTERRUPTED = 130  # 128 + SIGINT
 EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE
@@ -96,24 +101,27 @@ def _global_options(
     del debug, version  # read by ErrorEdge and by the callback
 
 
-def build_app(*, colour: bool) -> typer.Typer:
-    """Return the application with all its commands.
+def build_app(names: Sequence[str] = COMMANDS, *, colour: bool) -> typer.Typer:
+    """Return the application with its commands.
 
     Parameters
     ----------
+    names : sequence of str
+        Of the modules of its commands; all of them by default.
     colour : bool
         Let help use bold and dim letters. It is plain text otherwise: drawing it with rich takes
         half as long again.
     """
     app = typer.Typer(
         cls=ErrorEdge,
+        add_completion=False,  # `singcli completion` takes its place
         no_args_is_help=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["--help", "-h"], "color": colour},
     )
     app.callback()(_global_options)
-    for name in COMMANDS:
+    for name in names:
         _add_command(app, name, colour=colour)
     return app
 
@@ -123,7 +131,8 @@ def _add_command(app: typer.Typer, name: str, *, colour: bool) -> None:
     function, called = getattr(module, name), name.replace("_", "-")
     subcommands: dict[str, Any] | None = getattr(module, "SUBCOMMANDS", None)
     if subcommands is None:
-        app.command(called, epilog=_epilog(module.EXAMPLES, colour=colour))(function)
+        cls = getattr(module, "COMMAND_CLASS", None)
+        app.command(called, cls=cls, epilog=_epilog(module.EXAMPLES, colour=colour))(function)
         return
     group = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
     group.callback()(function)
@@ -157,7 +166,7 @@ def run_app(app: typer.Typer, arguments: Sequence[str] | None) -> int:
     return 0
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
     Parameters

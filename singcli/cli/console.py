@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol, TextIO
@@ -67,16 +68,26 @@ class Console:
         """Print why something failed."""
         _print_labelled("error", text, typer.colors.RED)
 
+    @property
+    def draws_progress(self) -> bool:
+        """Whether there is a terminal to draw a progress bar on."""
+        return not self.quiet and os.environ.get("TERM") != "dumb" and sys.stderr.isatty()
+
     @contextlib.contextmanager
-    def progress(self, description: str) -> Iterator[Progress]:
+    def progress(self, description: str, *, unit: str | None = None) -> Iterator[Progress]:
         """Yield a callback `(done, total, note="")` that draws a progress bar on a terminal.
 
         Elsewhere, and when quiet, the callback does nothing.
+
+        Parameters
+        ----------
+        unit : str, optional
+            Of what is done, for the rate; without it no rate is shown.
         """
-        if self.quiet or os.environ.get("TERM") == "dumb" or not sys.stderr.isatty():
+        if not self.draws_progress:
             yield _ignore
             return
-        with _progress_bar(description) as advance:
+        with _progress_bar(description, unit) as advance:
             yield advance
 
 
@@ -86,25 +97,29 @@ def _ignore(done: int, total: int, note: str = "") -> None:
 
 
 @contextlib.contextmanager
-def _progress_bar(description: str) -> Iterator[Progress]:
+def _progress_bar(description: str, unit: str | None) -> Iterator[Progress]:
     from rich.console import Console as RichConsole
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as RichProgress
 
+    started = time.monotonic()
     bar = RichProgress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[rate]}{task.fields[note]}"),
         console=RichConsole(stderr=True),
         transient=True,
+        redirect_stdout=sys.stdout.isatty(),  # else results would go to the terminal of the bar
     )
     with bar:
-        task = bar.add_task(description, total=None, note="")
+        task = bar.add_task(description, total=None, note="", rate="")
 
         def advance(done: int, total: int, note: str = "") -> None:
-            bar.update(task, completed=done, total=total, note=note)
+            seconds = max(time.monotonic() - started, 1e-3)
+            rate = "" if unit is None else f"{done / seconds:,.0f} {unit}/s  "
+            bar.update(task, completed=done, total=total, note=note, rate=rate)
 
         yield advance
 

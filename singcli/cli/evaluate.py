@@ -26,21 +26,30 @@ EXAMPLES = (
         "which figures of which song are unusual, in excerpts of 16 bars",
         "singcli evaluate songs/*.mid --against data/pop909 --bars 16 --verbose",
     ),
+    (
+        "the benchmark of the SING paper: a model of rows beside baselines and real music",
+        "singcli evaluate --protocol sing --rows data/maestro --model sing.onnx "
+        "--scorer scorer.onnx --results sing.jsonl",
+    ),
 )
 
 
 def evaluate(
     inputs: Annotated[
-        list[Path],
-        typer.Argument(metavar="INPUT", help="MIDI files, folders and zip archives of them."),
-    ],
+        list[Path] | None,
+        typer.Argument(
+            metavar="INPUT...",
+            help="MIDI files, folders and zip archives of them.",
+            show_default=False,
+        ),
+    ] = None,
     against: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Option(
             help="A dataset that prepare made; the songs it holds out for validation are the real "
             "music. May be given several times.",
         ),
-    ],
+    ] = None,
     *,
     bars: Annotated[
         int,
@@ -62,6 +71,44 @@ def evaluate(
     seed: Annotated[
         int, typer.Option(help="Draws the noise, and real songs to compare with the others.")
     ] = 0,
+    protocol: Annotated[
+        Literal["sing"] | None,
+        typer.Option(
+            help="Not files but models: the SING paper's benchmark over the test segments of "
+            "--rows, with its baselines. The options below are for it.",
+        ),
+    ] = None,
+    rows: Annotated[
+        Path | None, typer.Option(help="A folder written by prepare --recipe sing.")
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[NAME=]FILE", help="An .onnx whose network writes rows; may be repeated."
+        ),
+    ] = None,
+    scorer: Annotated[
+        Path | None,
+        typer.Option(help="The .onnx of an independent network, for likelihoods."),
+    ] = None,
+    results: Annotated[
+        Path | None,
+        typer.Option(help="Append every result to this .jsonl; run again to go on with it."),
+    ] = None,
+    samples: Annotated[int, typer.Option(help="Outputs of each segment.")] = 3,
+    segments: Annotated[
+        int | None, typer.Option(help="So many test segments, evenly spread [default: all].")
+    ] = None,
+    candidates: Annotated[
+        list[int] | None,
+        typer.Option(
+            help="Candidates a row of the bag of real rows and of steered models; may be repeated "
+            "[default: 16, 64, 256]."
+        ),
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", "-j", min=1, help="Processes [default: the cores].")
+    ] = None,
     png: Annotated[
         Path | None, typer.Option(help="Draw all figures and histograms into this file.")
     ] = None,
@@ -82,10 +129,48 @@ def evaluate(
     A file that cannot be used is skipped, and the exit code is 3.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small matrices, many of them
-    from singcli.errors import PartialFailureError
-    from singcli.evaluate import evaluate as run_evaluate
+    from singcli.errors import InputError, PartialFailureError
 
     console = Console(quiet)
+    if protocol is not None:
+        from singcli.cli.protocol import evaluate_sing, model_file
+        from singcli.preparation.pool import default_jobs
+        from singcli.protocol.entrants import CANDIDATES
+        from singcli.protocol.workshop import Settings
+
+        if rows is None or inputs or against or png is not None:
+            raise InputError(
+                "--protocol sing takes --rows and --model, no INPUT, --against or --png",
+                "give --rows a folder written by prepare --recipe sing",
+            )
+        settings = Settings(
+            rows=rows,
+            models=tuple(model_file(text) for text in model or ()),
+            scorer=scorer,
+            samples=samples,
+            candidates=tuple(candidates or CANDIDATES),
+            seed=seed,
+            max_segments=segments,
+        )
+        evaluate_sing(
+            console,
+            settings,
+            results=results,
+            jobs=jobs or default_jobs(),
+            json_output=json_output,
+        )
+        return
+    if rows is not None or model or scorer is not None or results is not None:
+        raise InputError(
+            "--rows, --model, --scorer and --results are for a protocol", "add --protocol sing"
+        )
+    if not inputs or not against:
+        raise InputError(
+            "nothing to compare: INPUT and --against are needed, or --protocol",
+            "singcli evaluate songs/ --against data/pop909",
+        )
+    from singcli.evaluate import evaluate as run_evaluate
+
     with console.progress("measuring") as progress:
         evaluation = run_evaluate(
             inputs,

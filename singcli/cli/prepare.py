@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from singcli.cli.console import Console
 from singcli.cli.options import JsonOption, QuietOption
+
+if TYPE_CHECKING:
+    from singcli.prepare import PrepareReport
+    from singcli.prepare_rows import RowsReport
 
 EXAMPLES = (
     (
@@ -19,6 +25,10 @@ EXAMPLES = (
     (
         "all MIDI of a folder and an archive, whatever it is",
         "singcli prepare midi/ more.zip --out data/mine --licence 'CC0, my own pieces'",
+    ),
+    (
+        "MAESTRO as the paper SING prepares it, with its official split",
+        "singcli prepare maestro-v3.0.0-midi.zip --recipe sing --out data/sing",
     ),
 )
 
@@ -32,6 +42,14 @@ def prepare(
     ],
     out: Annotated[Path, typer.Option(help="Folder of the dataset, made if missing.")],
     *,
+    recipe: Annotated[
+        Literal["score", "sing"],
+        typer.Option(
+            help="score: notes on a grid, what the models of this tool learn from. sing: rolls of "
+            "one row an estimated beat, cut into segments, as the paper SING makes them; "
+            "MAESTRO's own split is kept."
+        ),
+    ] = "score",
     beats: Annotated[
         Literal["file", "annotation", "estimate"],
         typer.Option(
@@ -58,6 +76,13 @@ def prepare(
             "--sections/--no-sections", help="Align POP909's human section labels and keep them."
         ),
     ] = True,
+    find_sections: Annotated[
+        bool,
+        typer.Option(
+            "--find-sections",
+            help="Give songs without section labels those that `ssm` finds.",
+        ),
+    ] = False,
     validation_fraction: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Share of the songs held out for validation.")
     ] = 0.1,
@@ -65,6 +90,12 @@ def prepare(
         str | None,
         typer.Option(
             metavar="REGEX", help="Hold out the songs whose id matches, instead of a share."
+        ),
+    ] = None,
+    test_ids: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REGEX", help="With --recipe sing: keep the pieces whose id matches for tests."
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Draws the songs held out.")] = 0,
@@ -111,51 +142,96 @@ def prepare(
     Run again, it goes on where it was interrupted and makes only what is new or changed. A file
     that cannot be used is skipped; OUT/report.jsonl says why.
     """
-    from singcli.errors import PartialFailureError
     from singcli.preparation.allowance import Allowance
     from singcli.preparation.limits import Limits
     from singcli.preparation.validation import Validation
     from singcli.prepare import prepare as run_prepare
+    from singcli.prepare_rows import prepare_rows
 
     console = Console(quiet)
+    shared: dict[str, Any] = {
+        "validation": Validation(validation_fraction, validation_ids),
+        "seed": seed,
+        "licence": _licence_text(licence),
+        "limits": Limits(max_bytes, max_notes, max_tracks, max_minutes),
+        "allowance": Allowance(max_seconds, max_memory),
+        "jobs": jobs,
+        "overwrite": overwrite,
+    }
+    own: dict[str, Any] = {
+        "beats": beats,
+        "pickups": pickups,
+        "rules": rules,
+        "sections": sections,
+        "find_sections": find_sections,
+        "style": style,
+    }
+    _validate_options(recipe, own, test_ids)
+    report: PrepareReport | RowsReport
     with console.progress("preparing") as progress:
-        report = run_prepare(
-            inputs,
-            out,
-            beats=beats,
-            pickups=pickups,
-            rules=rules,
-            sections=sections,
-            validation=Validation(validation_fraction, validation_ids),
-            seed=seed,
-            licence=_licence_text(licence),
-            style=style,
-            limits=Limits(max_bytes, max_notes, max_tracks, max_minutes),
-            allowance=Allowance(max_seconds, max_memory),
-            jobs=jobs,
-            overwrite=overwrite,
-            on_progress=progress,
-        )
+        if recipe == "sing":
+            report = prepare_rows(inputs, out, test_ids=test_ids, on_progress=progress, **shared)
+        else:
+            report = run_prepare(inputs, out, on_progress=progress, **own, **shared)
+    _tell(console, report, json_output=json_output, strict=strict)
+
+
+def _validate_options(recipe: str, own: Mapping[str, Any], test_ids: str | None) -> None:
+    """Check that no option of the other recipe was given."""
+    from singcli.errors import InputError
+
+    if recipe == "score":
+        if test_ids is not None:
+            raise InputError("--test-ids is an option of --recipe sing", "leave it out")
+        return
+    parameters = inspect.signature(prepare).parameters
+    for name, value in own.items():
+        if value != parameters[name].default:
+            flag = f"--no-{name}" if value is False else f"--{name.replace('_', '-')}"
+            raise InputError(f"{flag} is no option of --recipe sing", "leave it out")
+
+
+def _tell(
+    console: Console, report: PrepareReport | RowsReport, *, json_output: bool, strict: bool
+) -> None:
+    """Say what was done, and what was left out and why."""
+    from singcli.errors import PartialFailureError
+
+    reasons = report.data / "report.jsonl"
     failures = [skip for skip in report.skipped if skip.failed]
     for skip in failures[:MAX_REASONS_SHOWN]:
         console.warning(f"skipped {skip.source}: {skip.reason}")
     if len(failures) > MAX_REASONS_SHOWN:
-        more = len(failures) - MAX_REASONS_SHOWN
-        console.warning(f"skipped {more} more files, see {out / 'report.jsonl'}")
+        console.warning(f"skipped {len(failures) - MAX_REASONS_SHOWN} more files, see {reasons}")
     summary = report.summary()
     if json_output:
         console.result_json(summary)
     else:
-        console.result(str(out))
+        console.result(str(report.data))
     console.status(
-        f"{summary['songs']} songs ({summary['train']} to train on, {summary['validation']} held "
-        f"out, {summary['with_sections']} with sections), {summary['reused']} of them from before; "
+        f"{_made(summary)}, {summary['reused']} of them from before; "
         f"{summary['skipped']} files skipped; {summary['seconds']} s"
     )
     if strict and failures:
-        raise PartialFailureError(
-            f"{len(failures)} files were skipped", f"see {out / 'report.jsonl'}"
+        raise PartialFailureError(f"{len(failures)} files were skipped", f"see {reasons}")
+
+
+def _made(summary: Mapping[str, Any]) -> str:
+    """Return what was made, in words."""
+    if "pieces" in summary:
+        splits = ", ".join(
+            f"{summary[split]['segments']} {purpose}"
+            for split, purpose in (
+                ("train", "segments to train on"),
+                ("validation", "for validation"),
+                ("test", "for tests"),
+            )
         )
+        return f"{splits}, cut from {summary['pieces']} pieces"
+    return (
+        f"{summary['songs']} songs ({summary['train']} to train on, {summary['validation']} held "
+        f"out, {summary['with_sections']} with sections)"
+    )
 
 
 def _licence_text(licence: str | None) -> str | None:

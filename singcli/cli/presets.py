@@ -99,7 +99,8 @@ def path(
     Your folder is $SINGCLI_PRESETS, or else in the place where your system keeps configurations.
     It is made by `presets new`.
     """
-    from singcli.preset_library import find_preset, user_presets_dir
+    from singcli.preset_library import find_preset
+    from singcli.resources import user_presets_dir
 
     console = Console()
     if preset is None:

@@ -20,6 +20,11 @@ EXAMPLES = (
         "--max-minutes 120",
     ),
     (
+        "the network of the paper, on MAESTRO's rows",
+        "singcli train --data data/maestro-rows --config checkpoints/sing-paper.toml "
+        "--out runs/sing",
+    ),
+    (
         "go on where it stopped",
         "singcli train --data data/pop909 --config checkpoints/pop.toml --out runs/pop --resume",
     ),
@@ -59,7 +64,10 @@ def train(
     json_output: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Train the pointer network on a prepared dataset.
+    """Train a network on a prepared dataset.
+
+    The configuration says which: the pointer network, or with `architecture = "sing"` that of the
+    paper, on the rows of `prepare --recipe sing`.
 
     RUN holds `last.safetensors` (to resume), `best.safetensors` (to export) and `log.jsonl`.
     Ctrl-C finishes the current batch, saves, and exits with 130.
@@ -74,8 +82,8 @@ def train(
 
         def show(status: Status) -> None:
             note = (
-                f"epoch {status.epoch}/{status.epochs}, {status.nats:.3f} nats a step, "
-                f"{status.steps_per_second:,.0f} steps/s, {_clock(status.seconds_left)} left"
+                f"epoch {status.epoch}/{status.epochs}, {status.nats:.3f} {status.unit}, "
+                f"{status.steps_per_second:,.0f} {status.pace}, {_clock(status.seconds_left)} left"
             )
             progress(round(1000 * status.share), 1000, note)
 
@@ -93,11 +101,12 @@ def train(
         )
     ending = "finished" if result.finished else "stopped; add --resume to go on"
     console.status(f"{ending} after {_clock(result.progress.seconds)}")
+    pointer = all("nats_per_step" in row for row in result.progress.figures.values())
     figures = {
         "run": str(out),
         "finished": result.finished,
         "epoch": result.progress.epoch,
-        "best_nats_per_step": result.progress.best,
+        "best_nats_per_step" if pointer else "best_loss": result.progress.best,
         "validation": result.progress.figures,
     }
     if json_output:
@@ -105,10 +114,19 @@ def train(
         return
     console.result(str(out))
     for kind, row in result.progress.figures.items():
-        console.status(
+        console.status(_validation_line(kind, row))
+
+
+def _validation_line(kind: str, row: dict[str, float]) -> str:
+    if "nats_per_step" in row:
+        return (
             f"validation, SSM {kind}: {row['nats_per_step']:.3f} nats a step "
             f"({row['nats_per_note']:.3f} a note) over {row['songs']:.0f} songs"
         )
+    return (
+        f"validation, {kind}: loss {row['loss']:.3f}, r of the SSMs {row['r']:.2f}, "
+        f"{row['distinct_pitches']:.1f} pitches over {row['segments']:.0f} segments"
+    )
 
 
 def _clock(seconds: float) -> str:

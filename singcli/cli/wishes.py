@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +13,9 @@ from singcli.errors import InputError, hint_from_names, nearest_names
 if TYPE_CHECKING:
     from singcli.structure.form import Form
     from singcli.wish import Template, Wish
+    from singcli.wish_sources import WishSource
 
 RANDOM = "random"  # in place of a preset's name
-RANDOM_BARS = 64
 BEST_OF_WITH_MIN_STRUCTURE = 4  # while --best-of is not given
 
 
@@ -23,13 +23,15 @@ BEST_OF_WITH_MIN_STRUCTURE = 4  # while --best-of is not given
 class Sources:
     """The options that say what to follow; one of them, or a recipe with its templates.
 
+    Presets and templates may be several: songs of each preset, one blend of all templates.
+
     Raises
     ------
     InputError
         If they do not go together.
     """
 
-    preset: str | None = None
+    presets: Sequence[str] = ()
     bars: int | None = None
     form: str | None = None
     templates: Sequence[str] = ()
@@ -40,7 +42,7 @@ class Sources:
         given = [
             name
             for name, value in (
-                ("--preset", self.preset),
+                ("--preset", self.presets or None),
                 ("--form", self.form),
                 ("--template", self.templates or None),
             )
@@ -55,7 +57,7 @@ class Sources:
                 f"{' and '.join(given) or 'none'}",
                 "for a start: singcli generate --preset aaba",
             )
-        if self.bars is not None and self.preset != RANDOM:
+        if self.bars is not None and RANDOM not in self.presets:
             raise InputError(f"--bars goes with --preset {RANDOM} alone")
 
 
@@ -65,12 +67,10 @@ class Asked:
 
     Parameters
     ----------
-    wish : callable
-        From the seed of a song to its wish: a random form is another one for every seed.
-    name : str
-        What the songs are called after.
+    sources : tuple of WishSource
+        At least one; songs of every seed are made of each.
     seed : int, optional
-        Of the first song; to be drawn if None.
+        Of the first song, if a recipe says it.
     best_of : int
     attempt : int, optional
         The only attempt to make.
@@ -78,9 +78,8 @@ class Asked:
         What all wishes follow, if not a form.
     """
 
-    wish: Callable[[int], Wish]
-    name: str
-    seed: int | None
+    sources: tuple[WishSource, ...]
+    seed: int | None = None
     best_of: int = 1
     attempt: int | None = None
     template: Template | None = None
@@ -89,8 +88,7 @@ class Asked:
 def asked_from_options(
     sources: Sources,
     *,
-    seed: int | None,
-    count: int,
+    again: bool,
     best_of: int | None,
     section_strictness: Sequence[str],
     options: Mapping[str, Any],
@@ -100,6 +98,8 @@ def asked_from_options(
 
     Parameters
     ----------
+    again : bool
+        Whether a recipe's own song is wanted, and no other seeds.
     section_strictness : sequence of str
         LABEL=NUMBER.
     options : mapping
@@ -113,26 +113,40 @@ def asked_from_options(
         If something cannot be read or does not fit.
     """
     from singcli.wish import Wish
+    from singcli.wish_sources import RANDOM_BARS, RandomForms, SameWish, with_strictness
 
     strictness = _strictness_of_labels(section_strictness)
     if sources.recipe is not None:
         return _asked_from_recipe(
             sources.recipe,
             _template(sources.templates),
-            seed=seed,
-            count=count,
+            again=again,
             best_of=best_of,
             strictness=strictness,
             changed=changed,
         )
-    if sources.preset == RANDOM:
-        return _asked_for_random_form(
-            sources.bars or RANDOM_BARS, strictness, options, seed=seed, best_of=best_of or 1
-        )
+
+    def same(source: Form | Template) -> SameWish:
+        return SameWish(with_strictness(Wish(source, **options), strictness))
+
     template = _template(sources.templates)
-    source = template or _form(sources)
-    wish = _with_strictness(Wish(source, **options), strictness)
-    return Asked(lambda _seed: wish, wish.name, seed, best_of or 1, template=template)
+    wishes: tuple[WishSource, ...]
+    if template is not None:
+        wishes = (same(template),)
+    elif sources.form is not None:
+        from singcli.structure.form_string import form_from_string
+
+        wishes = (same(form_from_string(sources.form)),)
+    else:
+        from singcli.preset_library import read_preset
+
+        wishes = tuple(
+            RandomForms(sources.bars or RANDOM_BARS, strictness, options)
+            if name == RANDOM
+            else same(read_preset(name))
+            for name in sources.presets
+        )
+    return Asked(wishes, None, best_of or 1, template=template)
 
 
 def sampling_fields(
@@ -184,58 +198,25 @@ def _asked_from_recipe(
     path: Path,
     template: Template | None,
     *,
-    seed: int | None,
-    count: int,
+    again: bool,
     best_of: int | None,
     strictness: Mapping[str, float],
     changed: Mapping[str, Any],
 ) -> Asked:
-    """Ask for the attempt of the recipe; for new ones where seed, count or best_of are given."""
+    """Ask for the attempt of the recipe; for new ones where other seeds or best_of are given."""
     from singcli.recipe import read_recipe
     from singcli.wish import wish_from_recipe
+    from singcli.wish_sources import SameWish, with_strictness
 
     recipe = read_recipe(path)
     wish = dataclasses.replace(wish_from_recipe(recipe, template), **changed)
-    wish = _with_strictness(wish, strictness)
-    again = seed is None and best_of is None and count == 1
     return Asked(
-        lambda _seed: wish,
-        wish.name,
-        recipe.seed if seed is None else seed,
+        (SameWish(with_strictness(wish, strictness)),),
+        recipe.seed,
         best_of or recipe.best_of,
-        recipe.attempt if again else None,
+        recipe.attempt if again and best_of is None else None,
         template,
     )
-
-
-def _asked_for_random_form(
-    n_bars: int,
-    strictness: Mapping[str, float],
-    options: Mapping[str, Any],
-    *,
-    seed: int | None,
-    best_of: int,
-) -> Asked:
-    from singcli.structure.random_form import random_form
-    from singcli.wish import Wish
-
-    name = f"{RANDOM}-{n_bars}"
-
-    def wish(song_seed: int) -> Wish:
-        form = dataclasses.replace(random_form(n_bars, song_seed), name=name)
-        return _with_strictness(Wish(form, **options), strictness)
-
-    return Asked(wish, name, seed, best_of)
-
-
-def _form(sources: Sources) -> Form:
-    if sources.preset is not None:
-        from singcli.preset_library import read_preset
-
-        return read_preset(sources.preset)
-    from singcli.structure.form_string import form_from_string
-
-    return form_from_string(sources.form or "")
 
 
 def _template(texts: Sequence[str]) -> Template | None:
@@ -262,32 +243,6 @@ def _strictness_of_labels(texts: Sequence[str]) -> dict[str, float]:
             )
         table[label] = value
     return table
-
-
-def _with_strictness(wish: Wish, strictness: Mapping[str, float]) -> Wish:
-    """Return the wish with the strictness of all sections of these labels changed."""
-    from singcli.structure.form import Form
-    from singcli.structure.section import distinct_labels
-
-    if not strictness:
-        return wish
-    form = wish.source
-    if not isinstance(form, Form):
-        raise InputError(
-            "--section-strictness needs a form, found a template",
-            "make a preset of it first: singcli ssm FILE --emit-preset NAME.toml",
-        )
-    labels = distinct_labels(form.sections)
-    for label in strictness:
-        if label not in labels:
-            near = nearest_names(label, labels, limit=1)
-            hint = hint_from_names(near, f"sections are {', '.join(labels)}")
-            raise InputError(f"--section-strictness: no section is called {label!r}", hint)
-    sections = tuple(
-        dataclasses.replace(section, strictness=strictness.get(section.label, section.strictness))
-        for section in form.sections
-    )
-    return dataclasses.replace(wish, source=dataclasses.replace(form, sections=sections))
 
 
 def form_to_save(wish: Wish, name: str) -> Form:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ from singcli.music.key import Mode
 from singcli.music.score import LEAD, MIN_PITCH, N_PITCHES, N_VOICES, STEPS_PER_BEAT
 from singcli.structure.texture import Texture
 
-CONTRACT_VERSION = 2
+CONTRACT_VERSION = 3
 CARD_KEY = "singcli"  # of the card in the file's metadata
 PART_INPUT = "note_part"  # bool, shape=(): which part of the graph runs
 
@@ -46,7 +46,11 @@ NO_LEAD = N_PITCHES  # "no lead note yet" in place of the last lead pitch
 NO_BASS = N_PITCHES  # the same of the last bass pitch
 REACH = 24  # semitones on either side of the last lead or bass note with a logit of their own
 LEAD_AGE_STEPS = 64
+BARS_AGO = (1, 2, 4)  # how far back the network sees what was played at the same place of a bar
+N_ARTICULATION = 5  # columns of `features.articulation`
 
+Material = Literal["songs", "rows"]
+MATERIALS: tuple[Material, ...] = ("songs", "rows")
 SsmKind = Literal["music", "form", "none"]
 SSM_KINDS: tuple[SsmKind, ...] = ("music", "form", "none")
 MODES: tuple[Mode, ...] = ("major", "minor")
@@ -72,8 +76,8 @@ PLACE_SIZES = (
 )
 N_PLACE = sum(PLACE_SIZES)
 N_CONTEXT = 2 * N_NOTE_TOKENS
-# Draft onset, draft sounding, onset a bar ago, carried over, onset and sounding in the context.
-N_TOKEN_HINTS = 6
+# Draft onset and sounding, carried over, onset and sounding in the context, onsets of `BARS_AGO`.
+N_TOKEN_HINTS = 5 + len(BARS_AGO)
 
 # token -> (voice, pitch) and back
 TOKEN_VOICE = np.repeat(np.arange(N_VOICES), N_PITCHES).astype(np.uint8)
@@ -113,7 +117,7 @@ class NetworkSizes:
     lstm: int = 384
     roll: int = 128
     draft: int = 128
-    bar: int = 64
+    bar: int = 96
     context: int = 64
     hidden: int = 320
     duration: int = 128
@@ -130,22 +134,23 @@ def step_inputs(n: int, sizes: NetworkSizes) -> dict[str, npt.NDArray[Any]]:
 
     `previous` onsets of the step before; `carried` notes held over into this step; `draft` and
     `next_draft` onsets, then sounding notes, of the source of this step and of the next one;
-    `bar_ago` onsets a bar before this step, then before the next one; `context` onsets, then
-    sounding notes, of all earlier beats, weighted by the SSM; `place` one-hots of `PLACE_SIZES`;
-    `grade` similarity to the source, and 1 where the draft has an onset; `loudness` as
-    `features.last_loudness`; `lead` and `lead_age` as `features.last_lead`, `bass` as
-    `features.last_bass`; `hidden`, `cell` the state.
+    `bars_ago` onsets 1, 2 and 4 bars before this step, then before the next one; `context` onsets,
+    then sounding notes, of all earlier beats, weighted by the SSM; `place` one-hots of
+    `PLACE_SIZES`; `grade` similarity to the source, and 1 where the draft has an onset; `loudness`
+    as `features.last_loudness`; `articulation` as `features.articulation`; `lead` and `lead_age` as
+    `features.last_lead`, `bass` as `features.last_bass`; `hidden`, `cell` the state.
     """
     floats = {
         "previous": N_NOTE_TOKENS,
         "carried": N_NOTE_TOKENS,
         "draft": 2 * N_NOTE_TOKENS,
         "next_draft": 2 * N_NOTE_TOKENS,
-        "bar_ago": 2 * N_NOTE_TOKENS,
+        "bars_ago": 2 * len(BARS_AGO) * N_NOTE_TOKENS,
         "context": N_CONTEXT,
         "place": N_PLACE,
         "grade": 2,
         "loudness": N_VOICES,
+        "articulation": N_ARTICULATION,
     }
     inputs: dict[str, npt.NDArray[Any]] = {
         k: np.zeros((n, w), np.float32) for k, w in floats.items()
@@ -189,6 +194,24 @@ def note_inputs(n: int, sizes: NetworkSizes) -> dict[str, npt.NDArray[Any]]:
 NOTE_OUTPUTS = ("logits", "gate", "next_chosen", "duration_logits", "velocity_logits")
 
 
+class StyledCard(Protocol):
+    """What a plan is made from: the part that the cards of all architectures have."""
+
+    @property
+    def name(self) -> str:
+        """Of the model."""
+
+    @property
+    def styles(self) -> tuple[str, ...]:
+        """Kinds of music that the model tells apart, the usual one first."""
+
+    def style_index(self, style: str | None) -> int | None:
+        """Return the place of a style among the model's, the first unless one is named."""
+
+    def texture(self, style: int | None) -> Texture:
+        """Return the texture of a style."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelCard:
     """What a model file says of itself, beside its graph.
@@ -199,6 +222,8 @@ class ModelCard:
     sizes : NetworkSizes
     styles : tuple of str
         Kinds of music that the model tells apart, the usual one first; () if it knows but one.
+    material : {"songs", "rows"}
+        What a step is: a quarter of a beat of a song, or a row of `row_features`.
     textures : tuple of Texture
         Of the music of each style, or of all music without styles; laid under every form.
     context_temperature : float > 0
@@ -219,6 +244,7 @@ class ModelCard:
     continuation_bonus: float
     licence: str
     training: dict[str, Any]
+    material: Material = "songs"
     version: int = CONTRACT_VERSION
 
     def style_index(self, style: str | None) -> int | None:
@@ -290,6 +316,8 @@ def _validate_card(card: ModelCard) -> None:
     for name, size in asdict(card.sizes).items():
         if type(size) is not int or not 1 <= size <= MAX_WIDTH:
             raise ValueError(f"sizes.{name} = {size!r}, allowed: 1 to {MAX_WIDTH}")
+    if card.material not in MATERIALS:
+        raise ValueError(f"material = {card.material!r}, allowed: {', '.join(MATERIALS)}")
     for name in ("name", "licence"):
         if not isinstance(getattr(card, name), str):
             raise ValueError(f"{name} is not a text")

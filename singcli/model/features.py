@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from singcli.model.contract import (
+    BARS_AGO,
     BARS_PER_PHRASE,
     DURATIONS,
     ENDING_BARS,
@@ -37,6 +38,9 @@ from singcli.model.contract import (
 )
 from singcli.music.key import Mode
 from singcli.music.score import LEAD, N_PITCHES, N_VOICES, STEPS_PER_BEAT, Score
+
+ENDINGS_AT_FIRST = np.array([0.65, 0.25], np.float32)  # of the lead's notes in POP909, rounded
+ENDINGS_PACE = 0.15  # of their running means: the last dozen notes count
 
 Floats = npt.NDArray[np.float32]
 Roll = npt.NDArray[np.bool_]
@@ -174,19 +178,20 @@ def _section_columns(sections: Sequence[SectionPlace], n_bars: int) -> npt.NDArr
     return columns
 
 
-def steps_a_bar_ago(bar_beats: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
-    """Return the step at the same place of the bar before, or -1 where there is none.
+def steps_bars_ago(bar_beats: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+    """Return the steps at the same place of each of `BARS_AGO`, or -1 where there is none.
 
     Returns
     -------
-    np.ndarray, shape=(n_steps,), int64
+    np.ndarray, shape=(len(BARS_AGO), n_steps), int64
     """
     starts = bar_beats.astype(np.int64) * STEPS_PER_BEAT
     lengths = np.diff(starts)
     bar = np.repeat(np.arange(len(lengths)), lengths)
     place = np.arange(len(bar)) - starts[bar]
-    before = np.maximum(bar - 1, 0)
-    known = (bar > 0) & (place < lengths[before])
+    ago = np.array(BARS_AGO)[:, None]
+    before = np.maximum(bar - ago, 0)
+    known = (bar >= ago) & (place < lengths[before])
     return np.where(known, starts[before] + place, -1)
 
 
@@ -295,6 +300,65 @@ def last_lead(onsets: Roll) -> tuple[npt.NDArray[np.int64], Floats]:
     highest = N_PITCHES - 1 - lead.argmax(axis=1)
     pitch = np.where(before >= 0, highest[before], NO_LEAD)
     return pitch, lead_age(np.where(before >= 0, step - before, LEAD_AGE_STEPS))
+
+
+def articulation(onsets: Roll, carried: Roll) -> Floats:
+    """Tell each step whether the lead is held and how its notes have ended so far.
+
+    Parameters
+    ----------
+    onsets, carried : np.ndarray, shape=(n_steps, 176), bool
+        `carried` are the notes held over into each step.
+
+    Returns
+    -------
+    np.ndarray, shape=(n_steps, N_ARTICULATION), float32
+        As `Articulation.inputs`.
+    """
+    struck: npt.NDArray[np.bool_] = np.any(onsets[:, :N_PITCHES], axis=1)
+    held: npt.NDArray[np.bool_] = np.any(carried[:, :N_PITCHES], axis=1)
+    before = _latest_before((struck | held)[:, None])
+    silence = np.where(before >= 0, np.arange(len(onsets)) - 1 - before, LEAD_AGE_STEPS)
+    ended = np.flatnonzero(struck & (before >= 0))
+    means = [ENDINGS_AT_FIRST]
+    for outcome in ending_outcomes(held[ended], silence[ended]):
+        means.append(mean_endings(means[-1], outcome))
+    so_far = np.searchsorted(ended, np.arange(len(onsets)))
+    return articulation_columns(held, silence, np.array(means)[so_far])
+
+
+def articulation_columns(
+    held: npt.NDArray[np.bool_], silence: npt.NDArray[np.int64], endings: Floats
+) -> Floats:
+    """Lay out what the network is told of the lead's articulation.
+
+    Parameters
+    ----------
+    held : np.ndarray, shape=(n,), bool
+        Whether a note of the lead is held over into the step.
+    silence : np.ndarray, shape=(n,), int64
+        Steps without the lead just before.
+    endings : np.ndarray, shape=(n, 2), float32
+        From `mean_endings`.
+
+    Returns
+    -------
+    np.ndarray, shape=(n, N_ARTICULATION), float32
+        Held; just ended; ended a step ago; then `endings`.
+    """
+    now = np.stack([held, ~held & (silence == 0), ~held & (silence == 1)], axis=1)
+    return np.concatenate([now, endings], axis=1).astype(np.float32)
+
+
+def ending_outcomes(held: npt.NDArray[np.bool_], silence: npt.NDArray[np.int64]) -> Floats:
+    """Return whether the note before an onset ended right at it, or a step before, (n, 2)."""
+    ended = np.stack([~held & (silence == 0), ~held & (silence == 1)], axis=1)
+    return ended.astype(np.float32)
+
+
+def mean_endings(means: Floats, outcomes: Floats) -> Floats:
+    """Move the running means of how the lead's notes end by one note, both (..., 2)."""
+    return means + np.float32(ENDINGS_PACE) * (outcomes - means)
 
 
 def last_bass(onsets: Roll) -> npt.NDArray[np.int64]:

@@ -20,7 +20,7 @@ OPERATORS = frozenset(  # a word each
     re.findall(
         r"\w+",
         "Abs Add And Cast Clip Concat Constant DequantizeLinear Div Equal Erf Exp Flatten Gather "
-        "GatherElements Gemm Greater GreaterOrEqual Identity If LayerNormalization Less "
+        "GatherElements Gemm Greater GreaterOrEqual Identity If LSTM LayerNormalization Less "
         "LessOrEqual Log LogSoftmax MatMul Max Min Mul Neg Not Or Pow Reciprocal ReduceMax "
         "ReduceMean ReduceSum Relu Reshape Shape Sigmoid Slice Softmax Softplus Split Sqrt "
         "Squeeze Sub Tanh Transpose Unsqueeze Where",

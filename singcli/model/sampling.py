@@ -16,20 +16,20 @@ import numpy.typing as npt
 
 from singcli.model import choice
 from singcli.model.contract import (
+    BARS_AGO,
     DURATIONS,
     MAX_NOTES_PER_STEP,
     N_NOTE_TOKENS,
     N_TOKENS,
-    NO_BASS,
     NO_DURATION,
-    NO_LEAD,
     NO_VELOCITY,
     START,
     STOP,
     step_inputs,
 )
 from singcli.model.copying import CopyControl, open_shift
-from singcli.model.features import lead_age, loudness, roll_from_tokens
+from singcli.model.features import loudness, roll_from_tokens
+from singcli.model.lines import OuterLines
 from singcli.model.plan import Plan, SamplingOptions
 from singcli.model.rule_keeping import RuleKeeper
 from singcli.model.runtime import Arrays, Runtime
@@ -50,9 +50,8 @@ Uniforms = npt.NDArray[np.float64]
 
 _DRAWS = 3  # a token, a duration, a velocity
 _DRAWS_PER_STEP = _DRAWS * (MAX_NOTES_PER_STEP + 1)
-_CARRIED = (  # what a row carries from step to step, beside the counts of control and rules
-    *("hidden", "cell", "previous", "remaining", "sounded"),
-    *("lead", "lead_step", "bass", "voice_velocity"),
+_CARRIED = (  # what a row carries from step to step, beside its lines and the rules' counts
+    *("hidden", "cell", "previous", "remaining", "sounded", "voice_velocity"),
 )
 
 
@@ -146,9 +145,7 @@ class _Sampler:
         self.previous = np.zeros((n_rows, N_NOTE_TOKENS), np.float32)
         self.remaining = np.zeros((n_rows, N_NOTE_TOKENS), np.int32)
         self.sounded = np.zeros((n_rows, N_NOTE_TOKENS), np.bool_)
-        self.lead = np.full(n_rows, NO_LEAD, np.int64)
-        self.lead_step = np.full(n_rows, -(10**6), np.int64)
-        self.bass = np.full(n_rows, NO_BASS, np.int64)
+        self.lines = OuterLines(n_rows)
         self.voice_velocity = np.full((n_rows, N_VOICES), NO_VELOCITY, np.int64)
         # What its current beat holds: onsets and sounding notes side by side, classes of the notes.
         self.planes = np.zeros((n_rows, STEPS_PER_BEAT, 2 * N_NOTE_TOKENS), np.float32)
@@ -163,7 +160,7 @@ class _Sampler:
         """Sample a beat for all rows, keep one candidate of each song."""
         self.planes[:] = 0.0
         self.durations[:], self.velocities[:] = NO_DURATION, NO_VELOCITY
-        self.lead_before = self.lead.copy()
+        self.lead_before = self.lines.lead
         views = [song.view(beat, self.m) for song in self.songs]
         view = BeatView(*(np.concatenate(part) for part in zip(*views, strict=True)))
         sound = np.repeat([song.sound(beat) for song in self.songs], self.m)
@@ -203,25 +200,26 @@ class _Sampler:
     def _inputs(self, step: int, place: int, view: BeatView) -> Arrays:
         """Return the inputs of the step part."""
         draft = view.planes[:, place]
-        next_draft, next_bar_ago = view.planes[:, place + 1], view.bar_ago[:, place + 1]
+        next_draft, next_bars_ago = view.planes[:, place + 1], view.bars_ago[:, place + 1]
         if place == STEPS_PER_BEAT - 1:
             first = self.planes[:, 0]
             next_draft = np.where(view.own_source[:, None], first, next_draft)
-            next_bar_ago = np.where(view.own_bar[:, None], first[:, :N_NOTE_TOKENS], next_bar_ago)
+            own = np.repeat(view.own_bar, N_NOTE_TOKENS, axis=1)
+            again = np.tile(first[:, :N_NOTE_TOKENS], len(BARS_AGO))
+            next_bars_ago = np.where(own, again, next_bars_ago)
         has_onset = draft[:, :N_NOTE_TOKENS].any(axis=1)
+        carried = self.remaining > 1
         return {
             "previous": self.previous,
-            "carried": (self.remaining > 1).astype(np.float32),
+            "carried": carried.astype(np.float32),
             "draft": draft,
             "next_draft": next_draft,
-            "bar_ago": np.concatenate([view.bar_ago[:, place], next_bar_ago], axis=1),
+            "bars_ago": np.concatenate([view.bars_ago[:, place], next_bars_ago], axis=1),
             "context": view.context[:, place],
             "place": view.place[:, place],
             "grade": np.stack([view.grade, has_onset], axis=1).astype(np.float32),
             "loudness": loudness(self.voice_velocity),
-            "lead": self.lead,
-            "lead_age": lead_age(step - self.lead_step)[:, None],
-            "bass": self.bass,
+            **self.lines.inputs(step, carried),
             "hidden": self.hidden,
             "cell": self.cell,
         }
@@ -230,7 +228,7 @@ class _Sampler:
         """Draw notes for every row that may sound until it stops."""
         draft_onsets = now.view.planes[:, now.place, :N_NOTE_TOKENS]
         alive = self.rows[(now.sound != SILENT) & ~self.rules.is_over(now.step)]
-        bias = self.rules.bias(now.step, self.lead, self.lead_step, self.sounded)
+        bias = self.rules.bias(now.step, self.lines.lead, self.lines.lead_step, self.sounded)
         if self.m > 1:
             bias += now.view.attraction[:, now.place]
         chosen = np.zeros((len(alive), self.runtime.card.sizes.hidden), np.float32)
@@ -246,8 +244,8 @@ class _Sampler:
                     "chosen": chosen,
                     "last_token": last,
                     "draft_onsets": draft_onsets[alive],
-                    "last_lead": self.lead[alive],
-                    "last_bass": self.bass[alive],
+                    "last_lead": self.lines.lead[alive],
+                    "last_bass": self.lines.bass[alive],
                     **notes._asdict(),
                 }
             )
@@ -265,7 +263,7 @@ class _Sampler:
         self.rules.release(self.remaining, self.planes[:, now.place, :N_NOTE_TOKENS] > 0)
         self.sounded = self.remaining > 0
         self.planes[:, now.place, N_NOTE_TOKENS:] = self.sounded
-        self._follow_lines(now.step, now.place)
+        self.lines.follow(now.step, self.planes[:, now.place, :N_NOTE_TOKENS] > 0, self.sounded)
         self.previous = self.planes[:, now.place, :N_NOTE_TOKENS].copy()
 
     def _token(
@@ -361,15 +359,6 @@ class _Sampler:
         self.voice_velocity[alive, token // N_PITCHES] = velocity
         self.remaining[alive, token] = DURATIONS[duration]
 
-    def _follow_lines(self, step: int, place: int) -> None:
-        """Remember each row's last lead and bass note, the outer ones of their onsets."""
-        lead = self.planes[:, place, :N_PITCHES]
-        struck = lead.any(axis=1)
-        self.lead = np.where(struck, N_PITCHES - 1 - lead.argmax(axis=1), self.lead)
-        self.lead_step = np.where(struck, step, self.lead_step)
-        accompaniment = self.planes[:, place, N_PITCHES:N_NOTE_TOKENS]
-        self.bass = np.where(accompaniment.any(axis=1), accompaniment.argmax(axis=1), self.bass)
-
     def _keep_one(self, beat: int) -> None:
         """Choose a candidate of each song, write it into the history, spread its state."""
         played = roll_from_tokens(self.planes.reshape(-1, STEPS_PER_BEAT, 2, N_NOTE_TOKENS) > 0)
@@ -394,5 +383,6 @@ class _Sampler:
         """Let every row go on from the row `source` says."""
         for name in _CARRIED:
             setattr(self, name, getattr(self, name)[source])
+        self.lines.spread(source)
         self.control.spread(source)
         self.rules.spread(source)

@@ -23,7 +23,7 @@ from singcli.model.features import (
     TokenScore,
     place_features,
     source_steps,
-    steps_a_bar_ago,
+    steps_bars_ago,
 )
 from singcli.model.plan import Given, Plan, SamplingOptions
 from singcli.model.rules import SongRules
@@ -49,17 +49,18 @@ class BeatView(NamedTuple):
 
     `planes` (M, n + 1, 352) onsets, then sounding notes of the sources; `durations`, `velocities`
     (M, n, 176) classes of the sources' onsets; `following` (M, n, 177) from `next_token_table`;
-    `bar_ago` (M, n + 1, 176) onsets; `context` (M, n, N_CONTEXT); `place` (M, n, N_PLACE);
-    `grade` (M,) similarity to the sources; `overlap` (M,) wanted with the sources, NaN where it is
-    left to the network; `attraction` (M, n, 176) of steering; `own_source`, `own_bar` (M,) whether
-    the step after looks back at the beat's own first step, which is not played yet.
+    `bars_ago` (M, n + 1, 528) onsets of `BARS_AGO`; `context` (M, n, N_CONTEXT); `place`
+    (M, n, N_PLACE); `grade` (M,) similarity to the sources; `overlap` (M,) wanted with the sources,
+    NaN where it is left to the network; `attraction` (M, n, 176) of steering; `own_source` (M,),
+    `own_bar` (M, len(BARS_AGO)) whether the step after looks back at the beat's own first step,
+    which is not played yet.
     """
 
     planes: npt.NDArray[Any]
     durations: npt.NDArray[Any]
     velocities: npt.NDArray[Any]
     following: npt.NDArray[Any]
-    bar_ago: npt.NDArray[Any]
+    bars_ago: npt.NDArray[Any]
     context: npt.NDArray[Any]
     place: npt.NDArray[Any]
     grade: npt.NDArray[Any]
@@ -84,7 +85,7 @@ class SongState:
         self._overlap = extended(overlap, n_beats, np.nan)
         self.rules = SongRules.from_plan(plan, n_steps, options.scale_lock, overlap)
         self._source = extended(source_steps(repeat_map.source), n_steps + 1, -1)
-        self._bar_ago = extended(steps_a_bar_ago(plan.bar_beats), n_steps + 1, -1)
+        self._bars_ago = extended(steps_bars_ago(plan.bar_beats).T, n_steps + 1, -1)
         place = place_features(
             plan.bar_beats,
             kind=plan.kind,
@@ -122,7 +123,7 @@ class SongState:
             source[-len(others) :] = others[:, None] * STEPS_PER_BEAT + np.arange(len(source[0]))
             grade[-len(others) :] = self.wanted_row[others].clip(0.0, 1.0)
             overlap[-len(others) :] = self._overlap_from_grade(grade[-len(others) :])
-        bar_ago = self._bar_ago[first : first + STEPS_PER_BEAT + 1]
+        bars_ago = self._bars_ago[first : first + STEPS_PER_BEAT + 1]
         planes = self._planes[source]
         onsets = planes[:, :STEPS_PER_BEAT, :N_NOTE_TOKENS] > 0
         onsets &= self.rules.allowed[:N_NOTE_TOKENS]
@@ -136,14 +137,14 @@ class SongState:
             durations=self._durations[source[:, :STEPS_PER_BEAT]],
             velocities=self._velocities[source[:, :STEPS_PER_BEAT]],
             following=following.reshape(n_candidates, STEPS_PER_BEAT, -1),
-            bar_ago=shared(self._planes[bar_ago, :N_NOTE_TOKENS]),
+            bars_ago=shared(self._planes[bars_ago, :N_NOTE_TOKENS].reshape(len(bars_ago), -1)),
             context=shared(self._context(beat)),
             place=shared(self._place[steps]),
             grade=grade,
             overlap=overlap,
             attraction=shared(attraction(self.wanted_row, self._features, self._steering)),
             own_source=source[:, -1] == first,
-            own_bar=shared(np.asarray(bar_ago[-1] == first)),
+            own_bar=shared(bars_ago[-1] == first),
         )
 
     def _overlap_from_grade(self, grade: Floats) -> Floats:

@@ -25,7 +25,14 @@ from singcli.errors import InputError
 from singcli.files import read_up_to
 from singcli.music import midi_chunks
 from singcli.music.bars import MAX_BARS
-from singcli.music.notes import MeterChange, MidiMusic, NoteTable, TempoMap, Track
+from singcli.music.notes import (
+    MeterChange,
+    MidiMusic,
+    NoteTable,
+    PedalTable,
+    TempoMap,
+    Track,
+)
 
 if TYPE_CHECKING:
     from symusic.core import ScoreTick
@@ -34,6 +41,7 @@ MAX_BYTES = 64 * 2**20
 MAX_TICK = 2**30  # symusic counts in 32 bits; beyond this the file is absurd anyway
 DEFAULT_MICROSECONDS_PER_QUARTER = 500_000
 DEFAULT_METER = MeterChange(0, 4, 4)
+SUSTAIN_PEDAL, PEDAL_DOWN = 64, 64  # controller number; the least value that counts as down
 
 
 def read_midi(path: Path) -> MidiMusic:
@@ -62,6 +70,22 @@ def midi_from_bytes(content: bytes, *, source: str) -> MidiMusic:
         If the bytes are damaged, count time in SMPTE frames, have a tempo or a meter of zero, or
         an absurd length. A file without notes is *not* an error here.
     """
+    return _music(_decoded(content, source), source)
+
+
+def performance_from_bytes(content: bytes, *, source: str) -> tuple[MidiMusic, PedalTable]:
+    """Decode the bytes of a MIDI file, and what its pedals do.
+
+    Raises
+    ------
+    InputError
+        As `midi_from_bytes`.
+    """
+    score = _decoded(content, source)
+    return _music(score, source), _pedals(score, source)
+
+
+def _decoded(content: bytes, source: str) -> ScoreTick:
     from symusic.core import ScoreTick
 
     midi_chunks.validate_frame(content, source=source)
@@ -69,6 +93,10 @@ def midi_from_bytes(content: bytes, *, source: str) -> MidiMusic:
         score = ScoreTick.from_midi(content)
     except (RuntimeError, ValueError, UnicodeDecodeError) as error:
         raise InputError(f"{source}: not a readable MIDI file ({_short(error)})") from error
+    return score
+
+
+def _music(score: ScoreTick, source: str) -> MidiMusic:
     return MidiMusic(
         tracks=tuple(
             Track(" ".join(track.name.split()), int(track.program), bool(track.is_drum))
@@ -111,6 +139,19 @@ def _notes(score: ScoreTick, source: str) -> NoteTable:
         velocity=np.clip(velocity[order], 1, 127).astype(np.uint8),
         track=track[order].astype(np.int64),
     )
+
+
+def _pedals(score: ScoreTick, source: str) -> PedalTable:
+    columns = [track.controls.numpy() for track in score.tracks]
+    tick, number, value = (
+        np.concatenate([c[name] for c in columns] or [np.empty(0)]).astype(np.int64)
+        for name in ("time", "number", "value")
+    )
+    track = np.repeat(np.arange(len(columns)), [len(c["time"]) for c in columns])
+    mine = number == SUSTAIN_PEDAL
+    if tick[mine].min(initial=0) < 0 or tick[mine].max(initial=0) > MAX_TICK:
+        raise InputError(f"{source}: absurd length (more than {MAX_TICK} ticks)")
+    return PedalTable(tick[mine], value[mine] >= PEDAL_DOWN, track[mine])
 
 
 def _tempo(score: ScoreTick, source: str) -> TempoMap:

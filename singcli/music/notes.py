@@ -141,3 +141,21 @@ class MidiMusic:
     def duration_s(self) -> float:
         """Seconds from the start of the file to the end of the last note."""
         return float(self.tempo.seconds_from_ticks(self.end_tick))
+
+
+@dataclass(frozen=True, slots=True)
+class PedalTable:
+    """What the sustain pedals do, track by track in the order of the file.
+
+    Parameters
+    ----------
+    tick : np.ndarray, shape=(n_moves,), int64
+    is_down : np.ndarray, shape=(n_moves,), bool
+        Whether the pedal is at least half down from then on.
+    track : np.ndarray, shape=(n_moves,), int64
+        Index into `MidiMusic.tracks`.
+    """
+
+    tick: npt.NDArray[np.int64]
+    is_down: npt.NDArray[np.bool_]
+    track: npt.NDArray[np.int64]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.resources
 import re
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from singcli.errors import InputError, nearest_names
 from singcli.music.voices import Fallback, VoiceName, VoiceRule, VoiceRules
+from singcli.resources import voice_rules_dir, voice_rules_names
 from singcli.toml_tables import read_toml, table_from_toml
 
 _ALLOWED = {
@@ -50,13 +50,6 @@ class _RulesTable(BaseModel):
     rule: list[_RuleTable] = []
 
 
-def voice_rules_names() -> tuple[str, ...]:
-    """Return the names of the rules that come with the tool."""
-    folder = importlib.resources.files("singcli") / "voice_rules"
-    names = (entry.name for entry in folder.iterdir())
-    return tuple(sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml")))
-
-
 def read_voice_rules(name_or_path: str | Path) -> VoiceRules:
     """Read voice rules by the name of those that come with the tool, or from a TOML file.
 
@@ -67,8 +60,8 @@ def read_voice_rules(name_or_path: str | Path) -> VoiceRules:
     """
     source = str(name_or_path)
     if source in voice_rules_names():
-        resource = importlib.resources.files("singcli") / "voice_rules" / f"{source}.toml"
-        return _rules_from_toml(resource.read_bytes(), source)
+        content = (voice_rules_dir() / f"{source}.toml").read_bytes()
+        return _rules_from_toml(content, source)
     path = Path(name_or_path)
     if not path.is_file():
         near = nearest_names(source, voice_rules_names()) or voice_rules_names()

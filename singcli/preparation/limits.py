@@ -72,6 +72,16 @@ def usable_music(
     InputError
         If no notes remain, or the music is beyond the limits.
     """
+    validate_notes(music, limits=limits, source=source)
+    notes = music.notes
+    kept = notes.where(voices[notes.track] != DROPPED)
+    if len(kept) == 0:
+        raise InputError(f"{source}: the voice rules drop all notes")
+    return dataclasses.replace(music, notes=kept)
+
+
+def validate_notes(music: MidiMusic, *, limits: Limits, source: str) -> None:
+    """Raise InputError if there are no notes, only drums, or it lasts longer than allowed."""
     notes = music.notes
     if len(notes) == 0:
         raise InputError(f"{source}: no notes")
@@ -85,10 +95,6 @@ def usable_music(
         raise InputError(
             f"{source}: an absurd tempo ({quarters:.0f} quarters in {minutes * 60:.2g} seconds)"
         )
-    kept = notes.where(voices[notes.track] != DROPPED)
-    if len(kept) == 0:
-        raise InputError(f"{source}: the voice rules drop all notes")
-    return dataclasses.replace(music, notes=kept)
 
 
 def validate_score(score: Score, *, source: str) -> None:

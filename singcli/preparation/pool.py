@@ -8,15 +8,19 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from multiprocessing.connection import wait as wait_for
+from multiprocessing.context import BaseContext
+from multiprocessing.synchronize import Event
 from typing import TypeVar
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
+WORKERS = ("singcli.preparation.worker", "singcli.preparation.row_worker")
 ITEMS_IN_FLIGHT = 8  # for each process: enough to keep it busy, few enough to bound the memory
 
 
@@ -25,8 +29,40 @@ def default_jobs() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How processes begin and when they are to end.
+
+    Parameters
+    ----------
+    setup : callable, optional
+        Called once in every process; can be pickled.
+    preload : sequence of str
+        Modules that are imported once for all processes, where the system can do that.
+    stop : Event, optional
+        From `new_event`; set as soon as nobody waits for outcomes any more, by an interruption
+        say. The function may look at it and give up.
+    """
+
+    setup: Callable[[], None] | None = None
+    preload: Sequence[str] = (*WORKERS, "symusic")
+    stop: Event | None = None
+
+
+_PLAIN = Start()
+
+
+def new_event() -> Event:
+    """Return an event that processes can share; it goes to them by `Start.setup`."""
+    return _context().Event()
+
+
 def outcomes_in_processes(
-    function: Callable[[Item], Outcome], items: Iterable[Item], *, jobs: int
+    function: Callable[[Item], Outcome],
+    items: Iterable[Item],
+    *,
+    jobs: int,
+    start: Start = _PLAIN,
 ) -> Iterator[tuple[Item, Outcome | None]]:
     """Yield every item with its outcome, as they finish; None where the process died over it.
 
@@ -40,23 +76,24 @@ def outcomes_in_processes(
     items : iterable
         Consumed as processes become free.
     jobs : int > 0
-        1 runs everything in this process.
+        1 runs everything in this process, without `start`.
+    start : Start
     """
     if jobs == 1:
         for item in items:
             yield item, function(item)
         return
     remaining = iter(items)
-    while suspects := (yield from _until_broken(function, remaining, jobs)):
-        yield from _one_at_a_time(function, suspects)
+    while suspects := (yield from _until_broken(function, remaining, jobs, start)):
+        yield from _one_at_a_time(function, suspects, start)
 
 
 def _until_broken(
-    function: Callable[[Item], Outcome], remaining: Iterator[Item], jobs: int
+    function: Callable[[Item], Outcome], remaining: Iterator[Item], jobs: int, start: Start
 ) -> Generator[tuple[Item, Outcome], None, list[Item]]:
     """Yield outcomes until all items are done or a process dies; return what was in flight then."""
     pending: dict[Future[Outcome], Item] = {}
-    with _executor(jobs) as executor:
+    with _executor(jobs, start) as executor:
         while True:
             for item in itertools.islice(remaining, jobs * ITEMS_IN_FLIGHT - len(pending)):
                 try:
@@ -72,11 +109,11 @@ def _until_broken(
 
 
 def _one_at_a_time(
-    function: Callable[[Item], Outcome], items: list[Item]
+    function: Callable[[Item], Outcome], items: list[Item], start: Start
 ) -> Iterator[tuple[Item, Outcome | None]]:
     """Yield outcomes, None for an item over which its process died; `items` is emptied."""
     while items:
-        with _executor(1) as executor:
+        with _executor(1, start) as executor:
             died = False
             while items and not died:
                 item = items.pop(0)
@@ -86,21 +123,33 @@ def _one_at_a_time(
 
 
 @contextlib.contextmanager
-def _executor(jobs: int) -> Iterator[ProcessPoolExecutor]:
+def _executor(jobs: int, start: Start) -> Iterator[ProcessPoolExecutor]:
     """Yield an executor whose processes leave Ctrl-C to this one."""
-    methods = multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
-    context.set_forkserver_preload(["singcli.preparation.worker", "symusic"])
-    executor = ProcessPoolExecutor(jobs, mp_context=context, initializer=_ignore_interrupts)
+    context = _context()
+    context.set_forkserver_preload(list(start.preload))
+    executor = ProcessPoolExecutor(
+        jobs, mp_context=context, initializer=_begin, initargs=(start.setup,)
+    )
     try:
         yield executor
+    except BaseException:
+        if start.stop is not None:
+            start.stop.set()
+        raise
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
 
 
-def _ignore_interrupts() -> None:
+def _context() -> BaseContext:
+    methods = multiprocessing.get_all_start_methods()
+    return multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+
+
+def _begin(setup: Callable[[], None] | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent()
+    if setup is not None:
+        setup()
 
 
 def end_with_parent() -> None:

@@ -295,18 +295,38 @@ class SourceReader:
 
     def licence(self, source: Source) -> str | None:
         """Return the licence text that holds for a source, None where there is none."""
+        _, texts = self.nearest_texts(source, _LICENCE_NAME)
+        return "\n\n".join(text.strip() for text in texts) or None
+
+    def nearest_texts(self, source: Source, name: re.Pattern[str]) -> tuple[str, Sequence[str]]:
+        """Find text files in the nearest folder that has any, up to the one above the input.
+
+        Parameters
+        ----------
+        source : Source
+        name : re.Pattern
+            Of the whole name of the files.
+
+        Returns
+        -------
+        str
+            Where the source is, seen from that folder; a member that has none in its archive keeps
+            its name there.
+        sequence of str
+            Ordered by the names of the files; () where there is no such folder.
+        """
         if source.member is not None:
-            licences = self._archive(source.path).licences
-            for inside in PurePosixPath(source.member).parents:
-                if str(inside) in licences:
-                    return licences[str(inside)]
+            member, texts = PurePosixPath(source.member), self._archive(source.path).texts(name)
+            for inside in member.parents:
+                if str(inside) in texts:
+                    return member.relative_to(inside).as_posix(), texts[str(inside)]
         highest = source.top.parent if source.top.is_dir() else source.top.parent.parent
         for folder in source.path.parents:
-            if text := _licence_in_folder(folder):
-                return text
+            if found := _texts_in_folder(folder, name):
+                return source.member or source.path.relative_to(folder).as_posix(), found
             if folder == highest:
                 break
-        return None
+        return source.name, ()
 
     def _archive(self, path: Path) -> _Archive:
         if path not in self._archives:
@@ -319,6 +339,7 @@ class _Archive:
 
     def __init__(self, path: Path) -> None:
         self.file = zipfile.ZipFile(path)
+        self._texts: dict[re.Pattern[str], Mapping[str, Sequence[str]]] = {}
 
     def read(self, member: str, limit: int) -> bytes | None:
         """Return the content of a member, None where it is larger than `limit` bytes."""
@@ -328,17 +349,19 @@ class _Archive:
             content = opened.read(limit + 1)
         return content if len(content) <= limit else None
 
-    @functools.cached_property
-    def licences(self) -> dict[str, str]:
-        """Licence texts by the folder in which they are."""
-        texts: dict[str, list[str]] = {}
-        for member in sorted(self.file.namelist()):
-            path = PurePosixPath(member)
-            if _LICENCE_NAME.fullmatch(path.name):
-                with contextlib.suppress(*UNPACKING_ERRORS):
-                    content = self.read(member, MAX_TEXT_BYTES) or b""
-                    texts.setdefault(str(path.parent), []).append(content.decode(errors="replace"))
-        return {folder: _joined(parts) for folder, parts in texts.items()}
+    def texts(self, name: re.Pattern[str]) -> Mapping[str, Sequence[str]]:
+        """Return the text files of this name by the folder in which they are."""
+        if name not in self._texts:
+            found: dict[str, list[str]] = {}
+            for member in sorted(self.file.namelist()):
+                path = PurePosixPath(member)
+                if name.fullmatch(path.name):
+                    with contextlib.suppress(*UNPACKING_ERRORS):
+                        content = self.read(member, MAX_TEXT_BYTES) or b""
+                        text = content.decode(errors="replace")
+                        found.setdefault(str(path.parent), []).append(text)
+            self._texts[name] = found
+        return self._texts[name]
 
 
 def _read_up_to(path: Path, limit: int) -> bytes | None:
@@ -350,15 +373,11 @@ def _read_up_to(path: Path, limit: int) -> bytes | None:
 
 
 @functools.lru_cache(maxsize=1024)
-def _licence_in_folder(folder: Path) -> str:
+def _texts_in_folder(folder: Path, name: re.Pattern[str]) -> Sequence[str]:
     texts = []
     with contextlib.suppress(OSError):
         for path in sorted(folder.iterdir()):
-            if _LICENCE_NAME.fullmatch(path.name) and path.is_file():
+            if name.fullmatch(path.name) and path.is_file():
                 content = _read_up_to(path, MAX_TEXT_BYTES) or b""
                 texts.append(content.decode(errors="replace"))
-    return _joined(texts)
-
-
-def _joined(texts: Sequence[str]) -> str:
-    return "\n\n".join(text.strip() for text in texts)
+    return texts

@@ -34,12 +34,7 @@ class Validation:
     def __post_init__(self) -> None:
         if not 0 <= self.fraction < 1:
             raise InputError(f"validation fraction = {self.fraction}, allowed: 0 to below 1")
-        try:
-            re.compile(self.ids or "")
-        except re.error as error:
-            raise InputError(
-                f"validation ids = {self.ids!r}, allowed: a regular expression ({error})"
-            ) from error
+        compiled(self.ids or "", "validation ids")
 
     def chosen(self, ids: Sequence[str], seed: int) -> set[str]:
         """Return the ids of the songs to hold out, at least one of two or more unless fraction = 0.
@@ -56,3 +51,13 @@ class Validation:
             count = max(count, 1)
         draw = sorted(ids, key=lambda i: hashlib.sha256(f"{seed}:{i}".encode()).digest())
         return set(draw[:count])
+
+
+def compiled(pattern: str, name: str) -> re.Pattern[str]:
+    """Return a regular expression; raise InputError, calling it `name`, if it is none."""
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise InputError(
+            f"{name} = {pattern!r}, allowed: a regular expression ({error})"
+        ) from error

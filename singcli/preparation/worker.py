@@ -3,31 +3,39 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from singcli import dataset
-from singcli.dataset import Entry
-from singcli.errors import InputError
-from singcli.files import WriteError
-from singcli.music.score import VOICE_NAMES, Score
+from singcli.dataset import Entry, SectionSpan
+from singcli.music.score import LEAD, STEPS_PER_BEAT, VOICE_NAMES, Score
 from singcli.music.voices import VoiceRules
-from singcli.preparation.allowance import Allowance, within
+from singcli.preparation.allowance import Allowance
 from singcli.preparation.limits import Limits
 from singcli.preparation.scores import Beats, prepared_score
 from singcli.preparation.sources import Skipped
+from singcli.preparation.task import Task, Unwritten, made_and_stored
+from singcli.structure.segmentation import sections_from_score
+
+MELODIC_SHARE = 0.5  # of a found section's bars with a note of the lead
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the content of a song's file depends on, beside its source; see `prepared_score`."""
+    """What the content of a song's file depends on, beside its source; see `prepared_score`.
+
+    `find_sections` says whether songs without labels get those of the analyser.
+    """
 
     rules: VoiceRules
     beats: Beats
     pickups: bool
     sections: bool
+    find_sections: bool
     limits: Limits
 
     def to_json(self) -> dict[str, Any]:
@@ -38,64 +46,21 @@ class Settings:
         return table
 
 
-@dataclass(frozen=True, slots=True)
-class Unwritten:
-    """A song for which there was no room; fields as in `Skipped`.
-
-    Nothing is wrong with its source, so the dataset is not complete without it.
-    """
-
-    source: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A source that has been read; fields as in `Entry` and `prepared_score`."""
-
-    id: str
-    source: str
-    content: bytes
-    side_files: Mapping[str, str]
-    sha256: str
-    fingerprint: str
-
-
 def make_song(
-    task: Task,
-    *,
-    out: Path,
-    settings: Settings,
-    allowance: Allowance,
-    own_process: bool = False,
+    task: Task, *, out: Path, settings: Settings, allowance: Allowance, own_process: bool
 ) -> Entry | Skipped | Unwritten:
-    """Make and store one song of the dataset in folder `out`.
-
-    Parameters
-    ----------
-    own_process : bool
-        Whether this process may be ended over a file that takes too long.
-
-    Returns
-    -------
-    Entry, Skipped or Unwritten
-        Why the song was left out, whatever happened: a file must not end the run.
-    """
-    try:
-        with within(allowance, source=task.source, own_process=own_process):
-            entry, score = _made_song(task, settings)
-    except InputError as error:
-        return Skipped(task.source, reason(error, task.source))
-    except Exception as error:  # noqa: BLE001 - a bug of ours or a library's, met in this file
-        return Skipped(task.source, _one_line(f"unexpected {type(error).__name__}: {error}"))
-    try:
-        dataset.write_song(dataset.song_path(out, task.id), score, entry)
-    except WriteError as error:
-        return Unwritten(task.source, str(error))
-    return entry
+    """Make and store one song of the dataset in folder `out`; see `made_and_stored`."""
+    return made_and_stored(
+        task,
+        functools.partial(_made_song, task, settings),
+        dataset.write_song,
+        dataset.song_path(out, task.id),
+        allowance=allowance,
+        own_process=own_process,
+    )
 
 
-def _made_song(task: Task, settings: Settings) -> tuple[Entry, Score]:
+def _made_song(task: Task, settings: Settings) -> tuple[Score, Entry]:
     made = prepared_score(
         task.content,
         task.side_files,
@@ -107,6 +72,9 @@ def _made_song(task: Task, settings: Settings) -> tuple[Entry, Score]:
         limits=settings.limits,
     )
     score = made.score
+    sections = made.sections
+    if settings.find_sections and not sections:
+        sections = found_sections(score)
     entry = Entry(
         id=task.id,
         source=task.source,
@@ -120,18 +88,24 @@ def _made_song(task: Task, settings: Settings) -> tuple[Entry, Score]:
         key=None if score.key is None else str(score.key),
         key_source=made.key_source,
         voices={name: int((score.voice == v).sum()) for v, name in enumerate(VOICE_NAMES)},
-        sections=made.sections,
+        sections=sections,
         alignment=made.alignment,
     )
-    return entry, score
+    return score, entry
 
 
-def _one_line(text: str) -> str:
-    """Return the text without line breaks, at most 200 characters of it."""
-    line = " ".join(text.split())
-    return line if len(line) <= 200 else f"{line[:197]}..."
-
-
-def reason(error: InputError, source: str) -> str:
-    """Return the message of an error without the name of the file that it begins with."""
-    return str(error).removeprefix(f"{source}: ")
+def found_sections(score: Score) -> tuple[SectionSpan, ...]:
+    """Return the sections that the analyser hears; melodic where half of their bars have a lead."""
+    lead_bars = np.searchsorted(
+        score.bar_beats, score.step[score.voice == LEAD] // STEPS_PER_BEAT, side="right"
+    )
+    has_lead = np.bincount(lead_bars - 1, minlength=score.n_bars) > 0
+    return tuple(
+        SectionSpan(
+            span.label,
+            span.start_bar,
+            span.n_bars,
+            bool(has_lead[span.start_bar : span.start_bar + span.n_bars].mean() >= MELODIC_SHARE),
+        )
+        for span in sections_from_score(score)
+    )

@@ -67,12 +67,12 @@ def beat_features(
     harmony = chroma(sounding).reshape(*beats, STEPS_PER_BEAT, -1).sum(axis=-2)
     tune = onsets[..., LEAD, :].reshape(*beats, -1).astype(np.float32)
     rhythm = np.minimum(onsets.sum(axis=(-2, -1)), LOUDEST_RHYTHM).reshape(*beats, -1)
-    return _unit(
+    return unit_rows(
         np.concatenate(
             [
-                _unit(harmony),
-                LEAD_ONSET_WEIGHT * _unit(tune),
-                RHYTHM_WEIGHT * _unit(rhythm.astype(np.float32)),
+                unit_rows(harmony),
+                LEAD_ONSET_WEIGHT * unit_rows(tune),
+                RHYTHM_WEIGHT * unit_rows(rhythm.astype(np.float32)),
             ],
             axis=-1,
         )
@@ -118,7 +118,7 @@ def chroma_ssm(score: Score) -> Matrix:
     """
     by_step = chroma(sounding_roll(score)).sum(axis=1)
     by_beat = by_step.reshape(score.n_beats, STEPS_PER_BEAT, 12).sum(axis=1)
-    return ssm_from_features(_unit(by_beat))
+    return ssm_from_features(unit_rows(by_beat))
 
 
 def ssm_from_repeats(
@@ -187,7 +187,7 @@ def _pair_counts(rows: slice, n_beats: int, window_beats: int) -> Matrix:
     return pairs.astype(np.float32)
 
 
-def _unit(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def unit_rows(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Scale rows to length 1 and leave zero rows alone."""
     length = np.linalg.norm(rows, axis=-1, keepdims=True)
     scaled: Matrix = (rows / np.where(length > 0, length, 1)).astype(np.float32)

@@ -12,14 +12,12 @@ import torch
 from torch import Tensor
 
 from singcli.model.contract import N_NOTE_TOKENS, NO_BASS, NO_LEAD
-from singcli.music.score import STEPS_PER_BEAT
 from singcli.training.examples import (
     Decisions,
     Draw,
     Example,
     ExampleSettings,
-    TrainingSong,
-    example_from_draw,
+    Trainable,
 )
 from singcli.training.networks import StepInputs
 
@@ -105,17 +103,18 @@ class Batch:
             missing = stop - start - tensor.shape[1]
             return torch.nn.functional.pad(tensor, (0, 0, 0, missing)) if missing else tensor
 
-        bar_ago = torch.cat([piece("bar_ago"), piece("bar_ago", 1)], -1)
+        bars_ago = torch.cat([piece("bars_ago"), piece("bars_ago", 1)], -1)
         return StepInputs(
             previous=piece("previous"),
             carried=piece("carried"),
             draft=piece("draft"),
             next_draft=piece("draft", 1),
-            bar_ago=bar_ago,
+            bars_ago=bars_ago,
             context=piece("context"),
             place=piece("place"),
             grade=piece("grade"),
             loudness=piece("loudness"),
+            articulation=piece("articulation"),
             lead=piece("lead"),
             lead_age=piece("lead_age"),
             bass=piece("bass"),
@@ -123,7 +122,7 @@ class Batch:
 
 
 def batch_from_draws(
-    songs: Sequence[TrainingSong],
+    songs: Sequence[Trainable],
     draws: Sequence[Draw],
     settings: ExampleSettings,
     *,
@@ -133,26 +132,20 @@ def batch_from_draws(
 
     Parameters
     ----------
-    songs : sequence of TrainingSong
+    songs : sequence of Trainable
     draws : sequence of Draw
         Of the whole batch.
     share : slice
         Which of the draws to lay out.
     """
-    examples = [example_from_draw(songs[draw.song], draw, settings) for draw in draws[share]]
-    lengths = (_n_beats(songs[draw.song], draw) for draw in draws)
-    return Batch.from_examples(examples, n_steps=max(lengths) * STEPS_PER_BEAT)
+    examples = [songs[draw.song].example(draw, settings) for draw in draws[share]]
+    lengths = (songs[draw.song].n_steps(draw) for draw in draws)
+    return Batch.from_examples(examples, n_steps=max(lengths))
 
 
-def _n_beats(song: TrainingSong, draw: Draw) -> int:
-    bar_beats = song.score.bar_beats
-    end = bar_beats[-1] if draw.end_bar is None else bar_beats[draw.end_bar]
-    return int(end - bar_beats[draw.first_bar])
-
-
-_ROLLS = ("previous", "carried", "draft", "bar_ago")
+_ROLLS = ("previous", "carried", "draft", "bars_ago")
 _LAST_PITCHES = {"lead": NO_LEAD, "bass": NO_BASS}
-_FLOATS = ("context", "place", "grade", "loudness", "lead_age")
+_FLOATS = ("context", "place", "grade", "loudness", "articulation", "lead_age")
 
 
 def _padded(arrays: list[npt.NDArray[np.generic]], n_steps: int) -> npt.NDArray[np.generic]:

@@ -5,20 +5,21 @@ Never pickled: tensors in the file, everything else as JSON in its metadata.
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from singcli.errors import InputError
 from singcli.files import WriteError, replacing
-from singcli.training.networks import PointerNetwork
 
 FORMAT = "singcli-checkpoint-1"
 
@@ -37,11 +38,11 @@ class Progress:
 
 def write_checkpoint(
     path: Path,
-    network: PointerNetwork,
+    network: nn.Module,
     progress: Progress,
     run: dict[str, Any],
     *,
-    trained: PointerNetwork | None = None,
+    trained: nn.Module | None = None,
     optimiser: torch.optim.Optimizer | None = None,
     random_states: Sequence[Tensor] = (),
 ) -> None:
@@ -49,11 +50,11 @@ def write_checkpoint(
 
     Parameters
     ----------
-    network : PointerNetwork
+    network : nn.Module
         The mean of the weights.
     run : dict
         Configuration, textures and data facts of the run (JSON).
-    trained : PointerNetwork, optional
+    trained : nn.Module, optional
         The weights that training goes on with.
     optimiser : Optimizer, optional
         With both the checkpoint can be resumed; without, it holds the weights alone.
@@ -118,7 +119,7 @@ class Checkpoint:
             raise InputError(f"{path}: the checkpoint's facts are damaged ({error})") from error
         return cls(tensors=tensors, progress=progress, run=run)
 
-    def restore_network(self, network: PointerNetwork) -> None:
+    def restore_network(self, network: nn.Module) -> None:
         """Load the mean of the weights, those to be used.
 
         Raises
@@ -135,7 +136,7 @@ class Checkpoint:
                 "give the configuration the same [network], or train anew",
             ) from error
 
-    def restore_trained(self, network: PointerNetwork) -> None:
+    def restore_trained(self, network: nn.Module) -> None:
         """Load the weights that training goes on with.
 
         Raises
@@ -166,3 +167,23 @@ class Checkpoint:
 
     def _part(self, prefix: str) -> dict[str, Tensor]:
         return {n[len(prefix) :]: v for n, v in self.tensors.items() if n.startswith(prefix)}
+
+
+@contextlib.contextmanager
+def reading_facts(source: Path) -> Iterator[None]:
+    """Say what is wrong with a checkpoint in whose facts the block does not find what it needs.
+
+    Raises
+    ------
+    InputError
+        If the configuration is of another version, or facts are missing.
+    """
+    try:
+        yield
+    except ValidationError as error:
+        raise InputError(
+            f"{source}: the checkpoint's configuration cannot be read",
+            "use the version of singcli that trained it",
+        ) from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{source}: the checkpoint lacks facts of its run ({error})") from error

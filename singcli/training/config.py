@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from singcli.errors import InputError
 from singcli.model.contract import NetworkSizes
 from singcli.structure.alignment import CONTEXT_TEMPERATURE, CONTINUATION_BONUS
-from singcli.toml_tables import read_toml, table_from_toml
+from singcli.toml_tables import read_toml, table_from_toml, value_from_toml
+from singcli.training.sing.config import SingConfig
+from singcli.training.tables import ConfigTable, Name, Share
 
 Width = Annotated[int, Field(ge=8, le=4096)]
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class NetworkConfig(_Table):
+class NetworkConfig(ConfigTable):
     """`[network]`: widths of the layers."""
 
     lstm: Width = 384
@@ -38,7 +36,7 @@ class NetworkConfig(_Table):
         return NetworkSizes(**self.model_dump(exclude={"dropout"}))
 
 
-class DataConfig(_Table):
+class DataConfig(ConfigTable):
     """`[data]`: what the network is shown of each song."""
 
     share_none: Share = 0.1
@@ -57,7 +55,7 @@ class DataConfig(_Table):
     continuation_bonus: Annotated[float, Field(ge=0, le=10)] = CONTINUATION_BONUS
 
 
-class OptimiserConfig(_Table):
+class OptimiserConfig(ConfigTable):
     """`[optimiser]`: AdamW with warm-up, a level rate, and a fall to `final_share` of it."""
 
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 2e-3
@@ -73,7 +71,7 @@ class OptimiserConfig(_Table):
     clip_norm: Annotated[float, Field(gt=0)] = 5.0
 
 
-class RunConfig(_Table):
+class RunConfig(ConfigTable):
     """`[run]`: length of the run and of its pieces."""
 
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 40
@@ -84,18 +82,24 @@ class RunConfig(_Table):
     seed: Annotated[int, Field(ge=0)] = 0
 
 
-class TrainConfig(_Table):
-    """A training configuration in full."""
+class TrainConfig(ConfigTable):
+    """A training configuration of the pointer network in full."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)] = "pointer"
+    architecture: Annotated[Literal["pointer"], Field(exclude=True)] = "pointer"  # not in old runs
+    name: Name = "pointer"
     network: NetworkConfig = NetworkConfig()
     data: DataConfig = DataConfig()
     optimiser: OptimiserConfig = OptimiserConfig()
     run: RunConfig = RunConfig()
 
 
-def read_config(path: Path) -> TrainConfig:
+Config = TrainConfig | SingConfig
+
+
+def read_config(path: Path) -> Config:
     """Read a training configuration; keys that are not given have their defaults.
+
+    Its key `architecture` says of which network; without it, it is the pointer network's.
 
     Raises
     ------
@@ -103,4 +107,10 @@ def read_config(path: Path) -> TrainConfig:
         If the file is missing, is not TOML or holds an unknown key or an impossible value; names
         file, key, value and what is allowed.
     """
-    return table_from_toml(read_toml(path), TrainConfig, source=str(path))
+    content, source = read_toml(path), str(path)
+    architecture = value_from_toml(content, "architecture", source=source)
+    if architecture not in (None, "pointer", "sing"):
+        raise InputError(f"{path}: architecture = {architecture!r}, allowed: 'pointer' or 'sing'")
+    if architecture == "sing":
+        return table_from_toml(content, SingConfig, source=source)
+    return table_from_toml(content, TrainConfig, source=source)

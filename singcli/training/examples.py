@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -28,13 +29,14 @@ from singcli.model.contract import (
 from singcli.model.features import (
     SectionPlace,
     TokenScore,
+    articulation,
     last_bass,
     last_lead,
     last_loudness,
     place_features,
     soft_context,
     source_steps,
-    steps_a_bar_ago,
+    steps_bars_ago,
     take_steps,
 )
 from singcli.music.meter import is_compound
@@ -49,6 +51,37 @@ EXACT = 1.0  # similarity of an exact repeat, and what one without a common note
 FOREIGN = 0.6
 GAIN_RANGE = (0.6, 1.4)  # how far the texture of a form is varied between examples
 SIMILARITY_NOISE = 0.03
+SEMITONES = (-5, 7)  # from, to before: every key is met equally often
+
+
+class Trainable(Protocol):
+    """A piece as the training loop sees it, whatever it is made of."""
+
+    @property
+    def id(self) -> str:
+        """Unique in its dataset."""
+
+    @property
+    def style(self) -> str | None:
+        """Kind of music, if it is known."""
+
+    @property
+    def sections(self) -> tuple[SectionSpan, ...]:
+        """Labelled sections."""
+
+    @property
+    def repeats(self) -> tuple[Repeat, ...]:
+        """Repeats of labelled sections; a piece has a matrix of kind "form" if it has some."""
+
+    @property
+    def n_bars(self) -> int:
+        """Length in bars."""
+
+    def n_steps(self, draw: Draw) -> int:
+        """Return the length of an example."""
+
+    def example(self, draw: Draw, settings: ExampleSettings) -> Example:
+        """Lay out the bars of a draw."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +112,21 @@ class TrainingSong:
             compound=is_compound(song.meter),
         )
 
+    @property
+    def n_bars(self) -> int:
+        """Length in bars."""
+        return self.score.n_bars
+
+    def n_steps(self, draw: Draw) -> int:
+        """Return the length of an example."""
+        bar_beats = self.score.bar_beats
+        end = bar_beats[-1] if draw.end_bar is None else bar_beats[draw.end_bar]
+        return int(end - bar_beats[draw.first_bar]) * STEPS_PER_BEAT
+
+    def example(self, draw: Draw, settings: ExampleSettings) -> Example:
+        """Lay out the bars of a draw, see `example_from_draw`."""
+        return example_from_draw(self, draw, settings)
+
 
 def _labelled_repeats(song: Song, score: Score) -> list[Repeat]:
     """Return a repeat for each pair of sections with one label, as similar as their bars are.
@@ -107,7 +155,10 @@ def _labelled_repeats(song: Song, score: Score) -> list[Repeat]:
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """What is random about one example: bars from `first_bar` on, to `end_bar` or to the end."""
+    """What is random about one example: bars from `first_bar` on, to `end_bar` or to the end.
+
+    Songs in the reference key stay in it; `semitones` is for those of which no key is known.
+    """
 
     song: int
     kind: SsmKind
@@ -115,10 +166,11 @@ class Draw:
     end_bar: int | None = None
     gain: float = 1.0
     noise: float = 0.0
+    semitones: int = 0
 
 
 def epoch_draws(
-    songs: Sequence[TrainingSong], config: DataConfig, *, batch_songs: int, seed: int, epoch: int
+    songs: Sequence[Trainable], config: DataConfig, *, batch_songs: int, seed: int, epoch: int
 ) -> list[list[Draw]]:
     """Draw the batches of an epoch: pieces of near-equal length together, in random order."""
     rng = np.random.default_rng([seed, epoch])
@@ -128,20 +180,20 @@ def epoch_draws(
         for index, song in enumerate(songs)
         if chance[index] < config.share_of_style.get(song.style or "", 1.0)
     ]
-    lengths = np.array([(d.end_bar or songs[d.song].score.n_bars) - d.first_bar for d in draws])
+    lengths = np.array([(d.end_bar or songs[d.song].n_bars) - d.first_bar for d in draws])
     order = np.argsort(lengths + rng.normal(0, config.length_jitter_bars, len(draws)))
     pieces = np.array_split(order, max(1, round(len(order) / batch_songs)))
     return [[draws[i] for i in pieces[k]] for k in rng.permutation(len(pieces))]
 
 
-def _draw(index: int, song: TrainingSong, config: DataConfig, rng: np.random.Generator) -> Draw:
+def _draw(index: int, song: Trainable, config: DataConfig, rng: np.random.Generator) -> Draw:
     kind: SsmKind = "music"
     chance = rng.random()
     if chance < config.share_none:
         kind = "none"
     elif chance < config.share_none + config.share_form and song.repeats:
         kind = "form"
-    first_bar, n_bars = 0, song.score.n_bars
+    first_bar, n_bars = 0, song.n_bars
     latest = max(n_bars // 2, n_bars - config.longest_bars)
     starts = [s.start_bar for s in song.sections if 0 < s.start_bar <= latest]
     starts = starts or list(range(0, latest, 4))
@@ -154,6 +206,7 @@ def _draw(index: int, song: TrainingSong, config: DataConfig, rng: np.random.Gen
         end_bar=min(first_bar + config.longest_bars, n_bars),
         gain=float(rng.uniform(*GAIN_RANGE)),
         noise=float(rng.normal(0, SIMILARITY_NOISE)),
+        semitones=int(rng.integers(*SEMITONES)),
     )
 
 
@@ -164,11 +217,12 @@ class Example:
     previous: npt.NDArray[np.bool_]
     carried: npt.NDArray[np.bool_]
     draft: npt.NDArray[np.bool_]
-    bar_ago: npt.NDArray[np.bool_]
+    bars_ago: npt.NDArray[np.bool_]
     context: npt.NDArray[np.float32]
     place: npt.NDArray[np.float32]
     grade: npt.NDArray[np.float32]
     loudness: npt.NDArray[np.float32]
+    articulation: npt.NDArray[np.float32]
     lead: npt.NDArray[np.int64]
     lead_age: npt.NDArray[np.float32]
     bass: npt.NDArray[np.int64]
@@ -223,7 +277,7 @@ class ExampleSettings:
     context_temperature: float
     continuation_bonus: float
 
-    def style_index(self, song: TrainingSong) -> int | None:
+    def style_index(self, song: Trainable) -> int | None:
         """Return the place of the song's style."""
         return None if song.style is None else self.styles.index(song.style)
 
@@ -260,7 +314,9 @@ def example_from_draw(song: TrainingSong, draw: Draw, settings: ExampleSettings)
         previous=np.concatenate([np.zeros_like(onsets[:1]), onsets[:-1]]),
         carried=carried,
         draft=draft,
-        bar_ago=take_steps(onsets, steps_a_bar_ago(bar_beats)),
+        bars_ago=np.concatenate(
+            [take_steps(onsets, steps) for steps in steps_bars_ago(bar_beats)], axis=1
+        ),
         context=context,
         place=place_features(
             bar_beats,
@@ -273,10 +329,11 @@ def example_from_draw(song: TrainingSong, draw: Draw, settings: ExampleSettings)
         ),
         grade=np.stack([grade, draft_onsets.any(axis=1)], axis=1).astype(np.float32),
         loudness=last_loudness(onsets, song.tokens.velocity_map[steps]),
+        articulation=articulation(onsets, carried),
         lead=lead,
         lead_age=age[:, None],
         bass=last_bass(onsets),
-        decisions=_decisions(song.tokens, steps, draft_onsets, source),
+        decisions=decisions_of_steps(song.tokens, steps, draft_onsets, source),
     )
 
 
@@ -309,7 +366,7 @@ def _ssm(
     return ssm_from_repeats(end_beat - first_beat, repeats, texture=texture.scaled(draw.gain))
 
 
-def _decisions(
+def decisions_of_steps(
     tokens: TokenScore,
     steps: slice,
     draft_onsets: npt.NDArray[np.bool_],

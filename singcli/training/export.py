@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-from pydantic import ValidationError
-from torch import Tensor
+from torch import Tensor, nn
 
 from singcli import __version__
 from singcli.errors import InputError, SingError
@@ -29,12 +28,20 @@ from singcli.model.contract import (
 )
 from singcli.model.runtime import Runtime
 from singcli.structure.texture import Texture
-from singcli.training.checkpoint import Checkpoint, write_checkpoint
+from singcli.training.checkpoint import Checkpoint, reading_facts, write_checkpoint
 from singcli.training.config import TrainConfig
 from singcli.training.graph import OPSET, NotePart, model_from_network
-from singcli.training.loop import BEST
 from singcli.training.networks import PointerNetwork, StepInputs
 from singcli.training.quantisation import quantise_model
+from singcli.training.run_folder import BEST
+from singcli.training.sing.export import (
+    sing_card,
+    sing_from_checkpoint,
+    sing_parity_error,
+    sing_rows_per_second,
+    sing_runtime,
+    validate_weights,
+)
 
 Weights = Literal["float32", "int8"]
 
@@ -93,50 +100,74 @@ def export_onnx(
     for path in (out, beside):
         validate_new_file(path, overwrite=overwrite)
     checkpoint = Checkpoint.read(source)
-    config = _config(checkpoint, source)
+    with reading_facts(source):
+        architecture = checkpoint.run["config"].get("architecture")
+    made = _made_sing if architecture == "sing" else _made_pointer
+    model = made(checkpoint, source, out, weights, licence)
+    write_bytes(out, model.content, durable=True)
+    facts = checkpoint.run
+    if licence:
+        facts = facts | {"data": facts["data"] | {"licences": {"stated": licence}}}
+    write_checkpoint(beside, model.network, checkpoint.progress, facts)
+    return ExportReport(
+        path=out,
+        opset=OPSET,
+        bytes=len(model.content),
+        parameters=sum(p.numel() for p in model.network.parameters()),
+        parity=model.parity,
+        steps_per_second=model.steps_per_second,
+    )
+
+
+class _Made(NamedTuple):
+    """A model file that is ready to be written, and how it was checked."""
+
+    content: bytes
+    network: nn.Module
+    parity: float
+    steps_per_second: dict[int, float]
+
+
+def _made_pointer(
+    checkpoint: Checkpoint, source: Path, out: Path, weights: Weights, licence: str | None
+) -> _Made:
+    with reading_facts(source):
+        config = TrainConfig.model_validate(checkpoint.run["config"])
+        card = _card(checkpoint, config, licence)
     network = PointerNetwork(config.network.sizes)
     checkpoint.restore_network(network)
     network.eval()
-    try:
-        card = _card(checkpoint, config, licence)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{source}: the checkpoint lacks facts of its run ({error})") from error
     model = model_from_network(network, card)
     runtime = Runtime.from_bytes(model.SerializeToString(), source=str(out))
     parity = parity_error(network, runtime)
-    if parity > PARITY_TOLERANCE:
-        raise SingError(
-            f"{out}: graph and torch differ by {parity:.2g}, allowed {PARITY_TOLERANCE:g}",
-            "report this with the versions of torch, onnx and onnxruntime",
-        )
+    _validate_parity(parity, out)
     if weights == "int8":
         quantise_model(model)
         runtime = Runtime.from_bytes(model.SerializeToString(), source=str(out))
         parity = parity_error(network, runtime)
     content = model.SerializeToString(deterministic=True)
-    write_bytes(out, content, durable=True)
-    facts = checkpoint.run
-    if licence:
-        facts = facts | {"data": facts["data"] | {"licences": {"stated": licence}}}
-    write_checkpoint(beside, network, checkpoint.progress, facts)
-    return ExportReport(
-        path=out,
-        opset=OPSET,
-        bytes=len(content),
-        parameters=sum(p.numel() for p in network.parameters()),
-        parity=parity,
-        steps_per_second={n: _steps_per_second(runtime, n) for n in (1, 16)},
-    )
+    return _Made(content, network, parity, {n: _steps_per_second(runtime, n) for n in (1, 16)})
 
 
-def _config(checkpoint: Checkpoint, source: Path) -> TrainConfig:
-    try:
-        return TrainConfig.model_validate(checkpoint.run["config"])
-    except (KeyError, ValidationError) as error:
-        raise InputError(
-            f"{source}: the checkpoint's configuration cannot be read",
-            "use the version of singcli that trained it",
-        ) from error
+def _made_sing(
+    checkpoint: Checkpoint, source: Path, out: Path, weights: Weights, licence: str | None
+) -> _Made:
+    validate_weights(weights)
+    with reading_facts(source):
+        card = sing_card(checkpoint, licence)
+    network = sing_from_checkpoint(checkpoint)
+    content, runtime = sing_runtime(card, network, source=str(out))
+    parity = sing_parity_error(network, runtime)
+    _validate_parity(parity, out)
+    return _Made(content, network, parity, {n: sing_rows_per_second(runtime, n) for n in (1, 128)})
+
+
+def _validate_parity(parity: float, out: Path) -> None:
+    if parity > PARITY_TOLERANCE:
+        raise SingError(
+            f"{out}: graph and torch differ by {parity:.2g}, allowed {PARITY_TOLERANCE:g}",
+            "report this with the versions of torch, onnx and onnxruntime",
+        )
 
 
 def _card(checkpoint: Checkpoint, config: TrainConfig, licence: str | None) -> ModelCard:
@@ -145,6 +176,7 @@ def _card(checkpoint: Checkpoint, config: TrainConfig, licence: str | None) -> M
     return ModelCard(
         name=config.name,
         sizes=config.network.sizes,
+        material=checkpoint.run.get("material", "songs"),
         styles=tuple(checkpoint.run["styles"]),
         textures=tuple(Texture(**texture) for texture in checkpoint.run["textures"]),
         context_temperature=config.data.context_temperature,

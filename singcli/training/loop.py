@@ -3,46 +3,47 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from singcli.dataset import Dataset
 from singcli.errors import InputError
-from singcli.files import append_line
 from singcli.model.contract import SSM_KINDS, SsmKind
-from singcli.structure.texture import DEFAULT_TEXTURE, Texture, fit_texture
 from singcli.training.batches import Batch, batch_from_draws
 from singcli.training.checkpoint import Checkpoint, Progress, write_checkpoint
 from singcli.training.config import TrainConfig
+from singcli.training.corpora import (
+    Corpora,
+    facts_of,
+    fitted_textures,
+    material_of,
+    songs_of,
+    styles_of,
+)
 from singcli.training.device import mixed_precision
-from singcli.training.examples import ExampleSettings, TrainingSong, epoch_draws
+from singcli.training.examples import ExampleSettings, Trainable, epoch_draws
 from singcli.training.interrupts import held_interrupt
 from singcli.training.loss import State, chunk_loss
 from singcli.training.networks import PointerNetwork
+from singcli.training.run_folder import (
+    BEST,
+    LAST,
+    RunResult,
+    find_checkpoint,
+    validate_resumed,
+    write_log,
+)
 from singcli.training.status import Meter, Status
 from singcli.training.validation import Figures, validate
 from singcli.training.workers import Workers
 
-LAST, BEST, LOG = "last.safetensors", "best.safetensors", "log.jsonl"
 CHECKPOINT_SECONDS = 180.0
 LOG_SECONDS = 30.0
-TEXTURE_LAGS = 65  # beats: 16 bars of 4/4, where the grain is strong
-
-
-@dataclass(frozen=True, slots=True)
-class RunResult:
-    """How a call of `train` ended: `finished` is False where time or the user stopped it."""
-
-    finished: bool
-    progress: Progress
 
 
 class Trainer:
@@ -50,7 +51,7 @@ class Trainer:
 
     Parameters
     ----------
-    datasets : sequence of Dataset
+    datasets : sequence of Dataset, or of RowDataset
         From `singcli prepare`.
     config : TrainConfig
     run_dir : Path
@@ -76,7 +77,7 @@ class Trainer:
 
     def __init__(
         self,
-        datasets: Sequence[Dataset],
+        datasets: Corpora,
         config: TrainConfig,
         run_dir: Path,
         *,
@@ -88,10 +89,9 @@ class Trainer:
     ) -> None:
         self.config, self.run_dir, self.device, self.workers = config, run_dir, device, workers
         self.on_status = on_status
-        checkpoint = self._find_checkpoint(resume)
+        checkpoint = find_checkpoint(run_dir, resume=resume)
         self.songs, self.validation = (
-            [TrainingSong.from_song(song) for data in datasets for song in data.songs(split)]
-            for split in ("train", "validation")
+            songs_of(datasets, split) for split in ("train", "validation")
         )
         if len(self.songs) < workers.size or not self.validation:
             raise InputError(
@@ -99,20 +99,20 @@ class Trainer:
                 f"validation songs, at least {workers.size} and 1 are needed",
                 "prepare more songs, or another --validation-fraction",
             )
-        styles = tuple(dict.fromkeys(data.style for data in datasets if data.style is not None))
+        styles = styles_of(datasets)
         self.settings = ExampleSettings(
             styles=styles,
-            textures=_textures(self.songs, styles),
+            textures=fitted_textures(self.songs, styles),
             context_temperature=config.data.context_temperature,
             continuation_bonus=config.data.continuation_bonus,
         )
         self.run = {
             "config": config.model_dump(),
+            "material": material_of(datasets),
             "styles": list(styles),
             "textures": [asdict(texture) for texture in self.settings.textures],
-            "data": {
-                "fingerprint": _fingerprint(datasets),
-                "licences": {k: v for data in datasets for k, v in data.licences.items()},
+            "data": facts_of(datasets)
+            | {
                 "training_songs": len(self.songs),
                 "validation_songs": len(self.validation),
             },
@@ -136,24 +136,8 @@ class Trainer:
         self.started = time.monotonic() - self.progress.seconds
         self.saved = time.monotonic()
 
-    def _find_checkpoint(self, resume: bool) -> Checkpoint | None:  # noqa: FBT001
-        last = self.run_dir / LAST
-        if resume and (last.exists() or not (self.run_dir / LOG).exists()):
-            return Checkpoint.read(last)  # else the run ended before its first checkpoint
-        if last.exists():
-            raise InputError(
-                f"{self.run_dir}: already holds a run", "add --resume, or choose another --out"
-            )
-        self.run_dir.mkdir(parents=True, exist_ok=True)
-        return None
-
     def _restore(self, checkpoint: Checkpoint) -> None:
-        for key in ("config", "data"):
-            if _fixed_part(checkpoint.run[key]) != _fixed_part(self.run[key]):
-                raise InputError(
-                    f"{self.run_dir}: the run was started with other {key}",
-                    "resume with the --config and --data of the start, or choose another --out",
-                )
+        validate_resumed(checkpoint, self.run, self.run_dir)
         checkpoint.restore_network(self.average)
         checkpoint.restore_trained(self.network)
         checkpoint.restore_optimiser(self.optimiser)
@@ -265,8 +249,11 @@ class Trainer:
         every = self.config.run.full_validation_epochs
         full = self.progress.epoch % every == 0 or self.progress.epoch == self.config.run.epochs
         kinds: tuple[SsmKind, ...] = SSM_KINDS if full else ("music",)
+        songs = self._headline_songs
         figures: dict[str, Figures] = {
-            kind: self._validate(kind, self._headline_songs) for kind in kinds
+            kind: self._validate(kind, songs)
+            for kind in kinds
+            if kind != "form" or any(song.repeats for song in songs)
         }
         nats = figures["music"]["nats_per_step"]
         for style in self.settings.styles[1:] if full else ():
@@ -282,14 +269,14 @@ class Trainer:
         self._save_last()
 
     @property
-    def _headline_songs(self) -> list[TrainingSong]:
+    def _headline_songs(self) -> list[Trainable]:
         """Songs that the run is judged by: those of the usual style."""
         return self._songs_of(self.settings.styles[0]) if self.settings.styles else self.validation
 
-    def _songs_of(self, style: str) -> list[TrainingSong]:
+    def _songs_of(self, style: str) -> list[Trainable]:
         return [song for song in self.validation if song.style == style]
 
-    def _validate(self, kind: SsmKind, songs: Sequence[TrainingSong]) -> Figures:
+    def _validate(self, kind: SsmKind, songs: Sequence[Trainable]) -> Figures:
         return validate(
             self.average,
             songs,
@@ -350,38 +337,4 @@ class Trainer:
     def _log(self, event: str, **fields: Any) -> None:
         if not self.workers.leads:
             return
-        line = {"event": event, "seconds": round(time.monotonic() - self.started, 1)} | fields
-        append_line(self.run_dir / LOG, json.dumps(line))
-
-
-def _textures(songs: Sequence[TrainingSong], styles: Sequence[str]) -> tuple[Texture, ...]:
-    """Fit a texture to the songs of each style, or to all songs without styles."""
-    if not styles:
-        return (_common_texture(songs),)
-    return tuple(_common_texture([s for s in songs if s.style == style]) for style in styles)
-
-
-def _common_texture(songs: Sequence[TrainingSong]) -> Texture:
-    """Fit the texture to the songs in the commonest meter (all bars of one length)."""
-    by_meter: dict[int, list[TrainingSong]] = {}
-    for song in songs:
-        lengths = set((song.score.bar_beats[1:] - song.score.bar_beats[:-1]).tolist())
-        if len(lengths) == 1:
-            by_meter.setdefault(lengths.pop(), []).append(song)
-    if not by_meter:
-        return DEFAULT_TEXTURE
-    beats_per_bar, group = max(by_meter.items(), key=lambda item: len(item[1]))
-    return fit_texture([song.ssm for song in group], beats_per_bar, TEXTURE_LAGS)
-
-
-def _fixed_part(facts: Any) -> Any:
-    """Return what a resumed run may not change: all but the number of epochs."""
-    plain = json.loads(json.dumps(facts))
-    plain.get("run", {}).pop("epochs", None)
-    return plain
-
-
-def _fingerprint(datasets: Sequence[Dataset]) -> str:
-    """Hash what the songs and their splits are."""
-    rows = [(e.id, e.fingerprint, e.split) for data in datasets for e in data.entries]
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+        write_log(self.run_dir, event, self.started, **fields)

@@ -20,6 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from singcli.model.contract import (
+    BARS_AGO,
+    N_ARTICULATION,
     N_CONTEXT,
     N_DURATIONS,
     N_NOTE_TOKENS,
@@ -46,21 +48,23 @@ class StepInputs(NamedTuple):
     """What the network knows before the notes of each step, all (N, T, ...).
 
     `previous` onsets of the step before; `carried` notes held over into this step; `draft` and
-    `next_draft` onsets then sounding notes of the source of this step and of the next; `bar_ago`
-    onsets a bar ago, of this step and of the next; `context` onsets and sounding notes weighted by
-    the SSM; `place` one-hots; `grade` similarity to the source; `loudness` of both voices; `lead`
-    last pitch (int64); `lead_age`; `bass` last pitch (int64).
+    `next_draft` onsets then sounding notes of the source of this step and of the next; `bars_ago`
+    onsets 1, 2 and 4 bars ago, of this step and of the next; `context` onsets and sounding notes
+    weighted by the SSM; `place` one-hots; `grade` similarity to the source; `loudness` of both
+    voices; `articulation` of the lead; `lead` last pitch (int64); `lead_age`; `bass` last pitch
+    (int64).
     """
 
     previous: Tensor
     carried: Tensor
     draft: Tensor
     next_draft: Tensor
-    bar_ago: Tensor
+    bars_ago: Tensor
     context: Tensor
     place: Tensor
     grade: Tensor
     loudness: Tensor
+    articulation: Tensor
     lead: Tensor
     lead_age: Tensor
     bass: Tensor
@@ -95,12 +99,13 @@ class StepNetwork(nn.Module):
         super().__init__()
         self.roll = nn.Linear(2 * N_NOTE_TOKENS, sizes.roll, bias=False)
         self.draft = nn.Linear(4 * N_NOTE_TOKENS, sizes.draft, bias=False)
-        self.bar = nn.Linear(2 * N_NOTE_TOKENS, sizes.bar, bias=False)
+        self.bar = nn.Linear(2 * len(BARS_AGO) * N_NOTE_TOKENS, sizes.bar, bias=False)
         self.context = nn.Linear(N_CONTEXT, sizes.context, bias=False)
         self.lead = nn.Embedding(NO_LEAD + 1, PITCH_EMBEDDING)
         self.bass = nn.Embedding(NO_BASS + 1, PITCH_EMBEDDING)
         sources = sizes.draft + sizes.bar + sizes.context
-        width = sizes.roll + sources + 2 * PITCH_EMBEDDING + N_PLACE + 3 + N_VOICES
+        plain = N_PLACE + 3 + N_VOICES + N_ARTICULATION
+        width = sizes.roll + sources + 2 * PITCH_EMBEDDING + plain
         self.lstm = nn.LSTM(width, sizes.lstm, batch_first=True)
         self.mix = nn.Linear(sizes.lstm + sources, sizes.lstm)
         self.features = nn.Linear(sizes.lstm, sizes.features)
@@ -147,18 +152,20 @@ class StepNetwork(nn.Module):
         return *self._heads(hidden, sources, inputs), hidden, cell
 
     def _seen(self, inputs: StepInputs) -> tuple[Tensor, Tensor]:
-        """Return the LSTM's input, and the embeddings of draft, bar ago and context in it."""
+        """Return the LSTM's input, and the embeddings of draft, bars ago and context in it."""
         sources = torch.cat(
             [
                 self.draft(torch.cat([inputs.draft, inputs.next_draft], -1)),
-                self.bar(inputs.bar_ago),
+                self.bar(inputs.bars_ago),
                 self.context(inputs.context),
             ],
             -1,
         )
         roll = self.roll(torch.cat([inputs.previous, inputs.carried], -1))
         seen = torch.cat([roll, sources, self.lead(inputs.lead), self.bass(inputs.bass)], -1)
-        plain = torch.cat([inputs.place, inputs.grade, inputs.loudness, inputs.lead_age], -1)
+        plain = torch.cat(
+            [inputs.place, inputs.grade, inputs.loudness, inputs.lead_age, inputs.articulation], -1
+        )
         return torch.cat([self.drop(seen), plain], -1), sources
 
     def _heads(self, hidden: Tensor, sources: Tensor, inputs: StepInputs) -> tuple[Tensor, Tensor]:
@@ -168,13 +175,14 @@ class StepNetwork(nn.Module):
         return self.features(mixed), self._token_bias(mixed, inputs)
 
     def _token_bias(self, mixed: Tensor, inputs: StepInputs) -> Tensor:
-        """Weigh what each token did in draft, bar ago, just now and context, voice by voice."""
+        """Weigh what each token did in draft, just now, context and bars ago, voice by voice."""
+        bars_ago = inputs.bars_ago.split(N_NOTE_TOKENS, -1)[: len(BARS_AGO)]
         hints = torch.stack(
             [
                 *inputs.draft.split(N_NOTE_TOKENS, -1),
-                inputs.bar_ago[..., :N_NOTE_TOKENS],
                 inputs.carried,
                 *inputs.context.split(N_NOTE_TOKENS, -1),
+                *bars_ago,
             ],
             -2,
         )  # (N, T, hint, 176)

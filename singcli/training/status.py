@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A moment of a run, for progress displays; `nats` is the recent training loss per step."""
+    """A moment of a run, for progress displays.
+
+    `nats` is the recent training loss, in `unit`; `pace` says what `steps_per_second` counts.
+    """
 
     epoch: int
     epochs: int
@@ -16,6 +19,8 @@ class Status:
     nats: float
     steps_per_second: float
     seconds_left: float
+    unit: str = "nats a step"
+    pace: str = "steps/s"
 
 
 class Meter:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-from singcli.dataset import Dataset
 from singcli.errors import InputError
 from singcli.files import held, remove_temporaries
-from singcli.training.config import TrainConfig, read_config
+from singcli.training.config import Config, read_config
+from singcli.training.corpora import open_corpora, open_rows
 from singcli.training.device import device_from_name
-from singcli.training.loop import RunResult, Trainer
+from singcli.training.loop import Trainer
+from singcli.training.run_folder import RunResult
+from singcli.training.sing.config import SingConfig
+from singcli.training.sing.loop import SingTrainer
 from singcli.training.status import Status
 from singcli.training.workers import Workers, crew
 
@@ -29,14 +33,15 @@ def train(
     init: Path | None = None,
     on_status: Callable[[Status], None] = lambda _status: None,
 ) -> RunResult:
-    """Train the pointer network on prepared datasets.
+    """Train a network on prepared datasets.
 
     Parameters
     ----------
     data : sequence of Path
-        Written by `prepare`; the first one's style is the model's usual one.
+        Written by `prepare`; the first one's style is the model's usual one. For SING, row
+        datasets written by `prepare --recipe sing`.
     config_path : Path
-        A TOML with the tables of `TrainConfig`.
+        A TOML with the tables of `TrainConfig` or `SingConfig`.
     out : Path
         The run's folder: `last.safetensors`, `best.safetensors`, `log.jsonl`.
     device : {"auto", "cpu", "cuda", "mps"}
@@ -68,7 +73,7 @@ def train(
         processes = min(os.cpu_count() or 1, 8) if chosen.type == "cpu" else 1
     if processes > 1 and chosen.type != "cpu":
         raise InputError(f"--processes {processes}: only the CPU is shared, found {chosen.type}")
-    _open(data)  # fail here and not in the followers
+    _open(data, config)  # fail here and not in the followers
     with crew(
         processes, _work, (data, config, out, chosen.type, resume, max_minutes, init)
     ) as workers:
@@ -77,14 +82,14 @@ def train(
         )
 
 
-def _open(data: Sequence[Path]) -> list[Dataset]:
-    return [Dataset.open(path) for path in data]
+def _open(data: Sequence[Path], config: Config) -> None:
+    open_rows(data) if isinstance(config, SingConfig) else open_corpora(data)
 
 
 def _work(
     workers: Workers,
     data: Sequence[Path],
-    config: TrainConfig,
+    config: Config,
     out: Path,
     device: str,
     resume: bool,  # noqa: FBT001
@@ -93,16 +98,18 @@ def _work(
     *,
     on_status: Callable[[Status], None] = lambda _status: None,
 ) -> RunResult:
-    trainer = Trainer(
-        _open(data),
-        config,
-        out,
-        device=device_from_name(device),
-        workers=workers,
-        resume=resume,
-        init=init,
-        on_status=on_status,
-    )
+    settings: dict[str, Any] = {
+        "device": device_from_name(device),
+        "workers": workers,
+        "resume": resume,
+        "init": init,
+        "on_status": on_status,
+    }
+    trainer: Trainer | SingTrainer
+    if isinstance(config, SingConfig):
+        trainer = SingTrainer(open_rows(data), config, out, **settings)
+    else:
+        trainer = Trainer(open_corpora(data), config, out, **settings)
     if not workers.leads:
         return trainer.train(max_minutes=max_minutes)
     with held(out):

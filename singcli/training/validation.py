@@ -8,7 +8,7 @@ import torch
 
 from singcli.model.contract import SsmKind
 from singcli.training.batches import batch_from_draws
-from singcli.training.examples import Draw, ExampleSettings, TrainingSong
+from singcli.training.examples import Draw, ExampleSettings, Trainable
 from singcli.training.loss import State, chunk_loss
 from singcli.training.networks import PointerNetwork
 from singcli.training.workers import Workers
@@ -21,7 +21,7 @@ Figures = dict[str, float]
 @torch.no_grad()
 def validate(
     network: PointerNetwork,
-    songs: Sequence[TrainingSong],
+    songs: Sequence[Trainable],
     kind: SsmKind,
     settings: ExampleSettings,
     *,
@@ -33,7 +33,7 @@ def validate(
 
     Parameters
     ----------
-    songs : sequence of TrainingSong
+    songs : sequence of Trainable
         For kind "form" those without labelled repeats are left out.
     workers : Workers
         Who share the batches among them.
@@ -45,7 +45,7 @@ def validate(
         a note, which is in neither of them; songs.
     """
     network.eval()
-    order = sorted(range(len(songs)), key=lambda i: songs[i].score.n_beats)
+    order = sorted(range(len(songs)), key=lambda i: songs[i].n_steps(Draw(i, kind)))
     order = [i for i in order if kind != "form" or songs[i].repeats]
     sums = [0.0] * 5
     for start in range(workers.rank * batch_songs, len(order), workers.size * batch_songs):

@@ -1,0 +1,1 @@
+"""What files are, under which licences, and how they were made."""

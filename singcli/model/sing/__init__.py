@@ -1,0 +1,1 @@
+"""SING, the network of the paper, without torch: attention, sampling, the model file."""

@@ -1,0 +1,1 @@
+"""The paper's benchmark: models and what stands beside them, over the same test segments."""

@@ -1,0 +1,1 @@
+"""SING in torch: network, loss, loop and export."""
