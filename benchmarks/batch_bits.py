@@ -1,15 +1,12 @@
 """Whether a song is the same to the last bit beside others: the network's rows, alone and together.
 
 Made-up inputs (sparse notes, dense states) run through each part of the model one row at a time and
-in batches. The graph as it is adds up the planes of `step_token_bias` in another order for one row
-than for several; `Runtime.step` therefore doubles a row that is alone. Both are counted, and what
-the second row costs is timed in turns, in processor seconds.
+in batches; the rows that differ are counted. A sum over an axis is what would make them differ.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,13 +14,7 @@ import numpy as np
 from _machine import Row, machine_line, markdown_table, run, write_json
 
 from singcli.generate import model_path
-from singcli.model.contract import (
-    NOTE_OUTPUTS,
-    PART_INPUT,
-    STEP_OUTPUTS,
-    note_inputs,
-    step_inputs,
-)
+from singcli.model.contract import note_inputs, step_inputs
 from singcli.model.runtime import Arrays, Runtime
 
 DENSE = ("hidden", "cell", "features", "token_bias", "chosen")
@@ -45,18 +36,6 @@ def made_up(blank: Arrays, seed: int = 0) -> Arrays:
     }
 
 
-def bare(runtime: Runtime, part: str) -> Part:
-    """Return a part of the graph without what `Runtime` does about it."""
-    names = STEP_OUTPUTS if part == "step" else NOTE_OUTPUTS
-    which = np.array(part == "note")
-
-    def call(inputs: Arrays) -> Arrays:
-        values = runtime.session.run(names, inputs | {PART_INPUT: which})
-        return dict(zip(names, values, strict=True))
-
-    return call
-
-
 def rows_that_differ(call: Part, inputs: Arrays, batch: int) -> int:
     """Return how many rows of batches have another bit than the same rows alone."""
     n_rows, differ = len(next(iter(inputs.values()))), 0
@@ -69,14 +48,6 @@ def rows_that_differ(call: Part, inputs: Arrays, batch: int) -> int:
     return differ
 
 
-def microseconds(call: Part, inputs: Arrays, n_calls: int) -> float:
-    """Return the processor time of a call."""
-    started = time.process_time()
-    for _ in range(n_calls):
-        call(inputs)
-    return 1e6 * (time.process_time() - started) / n_calls
-
-
 def main() -> None:
     """Read the arguments, measure, print."""
     parser = argparse.ArgumentParser(
@@ -86,20 +57,17 @@ def main() -> None:
     )
     parser.add_argument("--model", type=Path, help="an .onnx file (the one that comes along)")
     parser.add_argument("--rows", type=int, default=256, help="rows compared, 64 or more (256)")
-    parser.add_argument("--calls", type=int, default=300, help="calls in a turn of timing (300)")
-    parser.add_argument("--turns", type=int, default=5, help="turns, of which the best counts (5)")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     arguments = parser.parse_args()
-    if arguments.rows < max(BATCHES) or min(arguments.calls, arguments.turns) < 1:
-        parser.error(f"--rows {max(BATCHES)} or more, --calls and --turns 1 or more")
+    if arguments.rows < max(BATCHES):
+        parser.error(f"--rows {max(BATCHES)} or more")
 
     runtime = Runtime.open(arguments.model or model_path("pop"))
     step = made_up(step_inputs(arguments.rows, runtime.card.sizes))
     note = made_up(note_inputs(arguments.rows, runtime.card.sizes))
     compared: list[tuple[str, Part, Arrays]] = [
-        ("step, bare graph", bare(runtime, "step"), step),
-        ("step, Runtime", runtime.step, step),
-        ("note, Runtime", runtime.note, note),
+        ("step", runtime.step, step),
+        ("note", runtime.note, note),
     ]
     print(machine_line("onnxruntime", "numpy"))
     print(f"Rows of {arguments.rows} that differ from the same row alone, by batch:\n")
@@ -108,15 +76,7 @@ def main() -> None:
         for name, call, inputs in compared
     ]
     print(markdown_table(["part", *map(str, BATCHES)], table))
-    alone = {name: value[:1] for name, value in step.items()}
-    calls = {"bare graph, one row": bare(runtime, "step"), "Runtime, row doubled": runtime.step}
-    best = dict.fromkeys(calls, float("inf"))
-    for _ in range(arguments.turns):
-        for name, call in calls.items():
-            best[name] = min(best[name], microseconds(call, alone, arguments.calls))
-    print(f"\nBest of {arguments.turns} times {arguments.calls} steps of one row:\n")
-    print(markdown_table(["step", "µs"], [[name, value] for name, value in best.items()]))
-    write_json(arguments.json, {"batches": BATCHES, "differ": table, "microseconds": best})
+    write_json(arguments.json, {"batches": BATCHES, "differ": table})
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 A likelihood with the matrix of the *music* depends on how much that matrix gives away, so the same
 network without any matrix stands beside it, on the same songs. The matrix of the *form* is drawn
-from human section labels, as presets are; songs without labelled repeats have none.
+from human section labels, as presets are; songs without labelled repeats have none. As many songs of
+the training set, drawn, tell how much of what was learned holds for them alone.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import numpy as np
 from _machine import Row, machine_line, markdown_table, run, verdict, write_json
 
 from singcli.dataset import Dataset
@@ -23,6 +25,7 @@ HEADER = [
     "matrix", "songs", "nats a step", "pitch and STOP", "duration", "nats a note", "velocity a note"
 ]  # fmt: skip
 NONE_AGAIN = "none, the songs of `form`"
+LEARNED = "music, training songs"  # as many, drawn: what the network knows by heart
 
 Figures = dict[str, float]
 
@@ -41,8 +44,8 @@ def measure(data: Path, checkpoint: Path) -> dict[str, Figures]:
     -------
     dict of str to dict
         Of `singcli.training.validation.validate`; `COARSE` are those of "music" with durations in
-        16 classes; `NONE_AGAIN` holds the songs of "form" without a matrix. The last and "form" are
-        missing where no song has labelled repeats.
+        16 classes; `NONE_AGAIN` holds the songs of "form" without a matrix, missing like "form"
+        where no song has labelled repeats; `LEARNED` as many training songs under "music".
     """
     import torch
     from _coarse_durations import coarse_duration_nats
@@ -56,11 +59,14 @@ def measure(data: Path, checkpoint: Path) -> dict[str, Figures]:
     if not songs:
         raise InputError(f"{data}: no validation songs", "prepare with --validation-ids")
     labelled = [song for song in songs if song.repeats]
+    learned = list(Dataset.open(data).songs("train"))
+    drawn = np.random.default_rng(0).permutation(len(learned))[: len(songs)]
     plans: list[tuple[str, SsmKind, list[TrainingSong]]] = [
         ("music", "music", songs),
         ("form", "form", labelled),
         ("none", "none", songs),
         (NONE_AGAIN, "none", labelled),
+        (LEARNED, "music", [TrainingSong.from_song(learned[n]) for n in drawn]),
     ]
     figures = {}
     for name, kind, chosen in plans:

@@ -113,16 +113,10 @@ class Runtime:
     def step(self, inputs: Arrays) -> Arrays:
         """Run the step part on the tensors of `contract.step_inputs`.
 
-        A row alone is run twice beside itself, which costs no time: reading the weights is what
-        does. onnxruntime adds up the planes of `step_token_bias` in another order for one row than
-        for several, and a song must not depend on the songs beside it
-        (`benchmarks/batch_bits.py`).
+        A row does not depend on the rows beside it, to the last bit (`benchmarks/batch_bits.py`).
         """
-        n_rows = len(inputs["hidden"])
-        if n_rows == 1:
-            inputs = {name: np.concatenate([value, value]) for name, value in inputs.items()}
         values = self.session.run(STEP_OUTPUTS, inputs | {PART_INPUT: _STEP_PART})
-        return {name: value[:n_rows] for name, value in zip(STEP_OUTPUTS, values, strict=True)}
+        return dict(zip(STEP_OUTPUTS, values, strict=True))
 
     def note(self, inputs: Arrays) -> Arrays:
         """Run the note part on the tensors of `contract.note_inputs`."""

@@ -176,19 +176,17 @@ class StepNetwork(nn.Module):
 
     def _token_bias(self, mixed: Tensor, inputs: StepInputs) -> Tensor:
         """Weigh what each token did in draft, just now, context and bars ago, voice by voice."""
-        bars_ago = inputs.bars_ago.split(N_NOTE_TOKENS, -1)[: len(BARS_AGO)]
-        hints = torch.stack(
-            [
-                *inputs.draft.split(N_NOTE_TOKENS, -1),
-                inputs.carried,
-                *inputs.context.split(N_NOTE_TOKENS, -1),
-                *bars_ago,
-            ],
-            -2,
-        )  # (N, T, hint, 176)
-        hints = hints.unflatten(-1, (N_VOICES, N_PITCHES))  # (N, T, hint, voice, pitch)
-        weight = self.hints(mixed).unflatten(-1, (N_TOKEN_HINTS, N_VOICES)).unsqueeze(-1)
-        bias: Tensor = (hints * weight).sum(-3)
+        hints = [
+            *inputs.draft.split(N_NOTE_TOKENS, -1),
+            inputs.carried,
+            *inputs.context.split(N_NOTE_TOKENS, -1),
+            *inputs.bars_ago.split(N_NOTE_TOKENS, -1)[: len(BARS_AGO)],
+        ]
+        weights = self.hints(mixed).unflatten(-1, (N_TOKEN_HINTS, N_VOICES, 1))
+        # One after the other: onnxruntime sums over an axis in an order that depends on the batch.
+        bias: Tensor = torch.zeros_like(inputs.carried).unflatten(-1, (N_VOICES, N_PITCHES))
+        for hint, weight in zip(hints, weights.unbind(-3), strict=True):
+            bias = bias + hint.unflatten(-1, (N_VOICES, N_PITCHES)) * weight
         return bias.flatten(-2)
 
 
