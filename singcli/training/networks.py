@@ -183,10 +183,14 @@ class StepNetwork(nn.Module):
             *inputs.bars_ago.split(N_NOTE_TOKENS, -1)[: len(BARS_AGO)],
         ]
         weights = self.hints(mixed).unflatten(-1, (N_TOKEN_HINTS, N_VOICES, 1))
+        planes = [
+            hint.unflatten(-1, (N_VOICES, N_PITCHES)) * weight
+            for hint, weight in zip(hints, weights.unbind(-3), strict=True)
+        ]
         # One after the other: onnxruntime sums over an axis in an order that depends on the batch.
-        bias: Tensor = torch.zeros_like(inputs.carried).unflatten(-1, (N_VOICES, N_PITCHES))
-        for hint, weight in zip(hints, weights.unbind(-3), strict=True):
-            bias = bias + hint.unflatten(-1, (N_VOICES, N_PITCHES)) * weight
+        bias: Tensor = planes[0]  # and not zeros, whose operator `graph_check` refuses
+        for plane in planes[1:]:
+            bias = bias + plane
         return bias.flatten(-2)
 
 
