@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from singcli.errors import SingError
+from singcli.files import WriteError
 from singcli.manifest import ManifestRow, append_row
 from singcli.preparation.pool import Start, default_jobs, new_event, outcomes_in_processes
 from singcli.studio import Failed, Settings, Song, Studio
@@ -139,14 +140,15 @@ def _make_chunk(chunk: Chunk) -> list[Song | Failure]:
 def _recorded(made: Song | Failed, manifest: Path | None) -> Song | Failure:
     """Append the song to the manifest; what cannot be recorded has failed."""
     if isinstance(made, Failed):
-        failure = Failure(made.target, made.name, reason(made.error))
+        why = reason(made.error).removeprefix(f"{made.target.path}: ")  # told by the failure
+        failure = Failure(made.target, made.name, why)
         _record_failure(failure, manifest)
         return failure
     if manifest is not None:
         row = ManifestRow.of_song(made.path, made.recipe, made.content, reached=made.reached)
         try:
             append_row(manifest, row)
-        except OSError as error:
+        except WriteError as error:
             return Failure(made.target, row.name, reason(error))
     return made
 
@@ -157,7 +159,7 @@ def _record_failure(failure: Failure, manifest: Path | None) -> None:
     row = ManifestRow(
         failure.path.name, "failed", failure.name, failure.target.seed, error=failure.reason
     )
-    with contextlib.suppress(OSError):  # it is told on stderr anyway
+    with contextlib.suppress(WriteError):  # it is told on stderr anyway
         append_row(manifest, row)
 
 

@@ -33,6 +33,7 @@ from singcli.music.score import Score
 
 FORMAT, VERSION = "singcli-dataset", 1
 INDEX_NAME, REPORT_NAME, SONGS_NAME = "index.json", "report.jsonl", "songs"
+MAX_SONG_BYTES = 256 * 2**20  # unpacked
 _ARRAYS = ("step", "voice", "pitch", "duration", "velocity", "bar_beats")
 
 Split = Literal["train", "validation"]
@@ -180,7 +181,7 @@ class Dataset:
                 f" (no {INDEX_NAME})",
                 "run the same prepare again to finish it" if unfinished else "make one: prepare",
             ) from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise InputError(f"{index}: cannot be read ({error})") from error
         if not isinstance(table, dict) or table.get("format") != FORMAT:
             raise InputError(f"{index}: not the index of a dataset")
@@ -191,8 +192,11 @@ class Dataset:
             )
         try:
             entries = tuple(Entry.from_json(row) for row in table["songs"])
+            for entry in entries:
+                if Path(entry.id).name != entry.id:
+                    raise ValueError(f"id = {entry.id!r} is not a file name")
             return cls(path, entries, table["licences"], table["settings"])
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{index}: damaged ({error})", "prepare the corpus again") from error
 
     def songs(self, split: str) -> list[Song]:
@@ -264,8 +268,10 @@ def read_entry(path: Path) -> Entry:
 def _song_file(path: Path) -> Iterator[Mapping[str, npt.NDArray[Any]]]:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            if sum(member.file_size for member in stored.zip.infolist()) > MAX_SONG_BYTES:
+                raise ValueError(f"more than {MAX_SONG_BYTES} bytes unpacked")
             yield stored
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except (*files.UNPACKING_ERRORS, AttributeError) as error:
         raise InputError(f"{path}: not a readable song ({error})", "prepare again") from error
 
 
@@ -293,4 +299,4 @@ def write_index(
     }
     head = json.dumps(table, indent=1, ensure_ascii=False).removesuffix("\n}")
     rows = ",\n  ".join(json.dumps(entry.to_json(), ensure_ascii=False) for entry in entries)
-    files.write_text(data / INDEX_NAME, f'{head},\n "songs": [\n  {rows}\n ]\n}}\n')
+    files.write_text(data / INDEX_NAME, f'{head},\n "songs": [\n  {rows}\n ]\n}}\n', durable=True)

@@ -35,7 +35,7 @@ from singcli.music.voice_files import read_voice_rules
 from singcli.preparation.limits import Limits
 from singcli.preparation.scores import BEATS, DEFAULT_RULES, Beats, prepared_score
 from singcli.preparation.sources import Skipped, Source, SourceReader, find_sources
-from singcli.preparation.worker import reason
+from singcli.preparation.task import reason
 
 DEFAULT_BARS = 32
 MIN_BARS = 4

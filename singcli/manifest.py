@@ -11,17 +11,16 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from singcli.files import append_line
 from singcli.recipe import Recipe
 from singcli.seeds import Shard
 
 MANIFEST = "manifest.jsonl"
-MODE = 0o666  # less the user's mask
 
 Status = Literal["made", "below", "failed"]
 
@@ -79,18 +78,8 @@ def manifest_path(folder: Path, shard: Shard | None = None) -> Path:
 
 
 def append_row(path: Path, row: ManifestRow) -> None:
-    """Append a row whole, on a line of its own."""
-    line = json.dumps(dataclasses.asdict(row), ensure_ascii=False, allow_nan=False) + "\n"
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, MODE)
-    try:
-        if os.fstat(file).st_size:
-            os.lseek(file, -1, os.SEEK_END)
-            line = line if os.read(file, 1) == b"\n" else "\n" + line
-        content = line.encode()
-        if os.write(file, content) < len(content):
-            raise OSError(None, "only part of a line could be written", str(path))
-    finally:
-        os.close(file)
+    """Append a row whole, on a line of its own; see `append_line`."""
+    append_line(path, json.dumps(dataclasses.asdict(row), ensure_ascii=False, allow_nan=False))
 
 
 def read_rows(path: Path) -> dict[str, Mapping[str, Any]]:

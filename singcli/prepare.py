@@ -14,10 +14,13 @@ from typing import Any
 from singcli import __version__, dataset
 from singcli.dataset import Entry
 from singcli.errors import InputError
+from singcli.files import held
 from singcli.music.score import VOICE_NAMES
 from singcli.music.voice_files import read_voice_rules
 from singcli.preparation import output
+from singcli.preparation.allowance import Allowance
 from singcli.preparation.limits import Limits
+from singcli.preparation.output import SONGS
 from singcli.preparation.pool import default_jobs
 from singcli.preparation.run import OnProgress, Recipe, Run
 from singcli.preparation.scores import BEATS, DEFAULT_RULES, Beats
@@ -84,6 +87,7 @@ def prepare(
     licence: str | None = None,
     style: str | None = None,
     limits: Limits | None = None,
+    allowance: Allowance | None = None,
     jobs: int | None = None,
     overwrite: bool = False,
     on_progress: OnProgress | None = None,
@@ -114,6 +118,9 @@ def prepare(
     style : str, optional
         What the kind of music is called, for models that know several.
     limits : Limits, optional
+        Of a file's content.
+    allowance : Allowance, optional
+        Time and memory for one file.
     jobs : int > 0, optional
         Processes; as many as there are processors by default.
     overwrite : bool
@@ -125,7 +132,9 @@ def prepare(
     ------
     InputError
         If an input does not exist, nothing could be prepared, `out` cannot be written or holds
-        something else, or a setting is not allowed.
+        something else, another process writes to it, or a setting is not allowed.
+    SingError
+        If there was no room for some songs. All others are stored, but there is no index.
     """
     started = time.monotonic()
     if beats not in BEATS:
@@ -141,32 +150,35 @@ def prepare(
         read_voice_rules(rules), beats, pickups, sections, find_sections, limits or Limits()
     )
     sources, skipped = find_sources(inputs)
-    output.make_room(out, sources, overwrite=overwrite)
     recipe = Recipe(
-        make=functools.partial(make_song, out=out, settings=settings),
+        layout=SONGS,
+        make=functools.partial(
+            make_song, out=out, settings=settings, allowance=allowance or Allowance()
+        ),
         stored=lambda song_id: dataset.read_entry(dataset.song_path(out, song_id)),
         salt=[__version__, dataset.VERSION, settings.to_json()],
         side_files=True,
     )
-    with SourceReader(settings.limits.max_bytes) as reader:
-        run = Run(recipe, reader, skipped, reuse=not overwrite)
-        run.finish(sources, jobs or default_jobs(), on_progress)
-        licences = {s.id: licence or reader.licence(s) for s in sources if s.id in run.entries}
-    if not run.entries:
-        output.write_report(out, run.skipped)
-        raise run.nothing_made()
-    held_out = validation.chosen(sorted(run.entries), seed)
-    songs = [
-        dataclasses.replace(entry, split="validation" if name in held_out else "train")
-        for name, entry in run.entries.items()
-    ]
-    entries, texts = output.with_licences(songs, licences)
-    record = settings.to_json() | {
-        "seed": seed,
-        "style": style,
-        "validation": dataclasses.asdict(validation),
-    }
-    output.tidy(out, run.entries, run.skipped)
-    dataset.write_index(out, entries, licences=texts, settings=record)
+    output.make_folder(out)
+    with held(out):
+        output.make_room(out, sources, overwrite=overwrite)
+        with SourceReader(settings.limits.max_bytes) as reader:
+            run = Run(recipe, reader, skipped, reuse=not overwrite)
+            run.finish(sources, jobs or default_jobs(), on_progress)
+            licences = {s.id: licence or reader.licence(s) for s in sources if s.id in run.entries}
+        run.validate(out)
+        held_out = validation.chosen(sorted(run.entries), seed)
+        songs = [
+            dataclasses.replace(entry, split="validation" if name in held_out else "train")
+            for name, entry in run.entries.items()
+        ]
+        entries, texts = output.with_licences(songs, licences)
+        record = settings.to_json() | {
+            "seed": seed,
+            "style": style,
+            "validation": dataclasses.asdict(validation),
+        }
+        output.tidy(out, run.entries, run.skipped)
+        dataset.write_index(out, entries, licences=texts, settings=record)
     seconds = time.monotonic() - started
     return PrepareReport(out, entries, run.n_reused, tuple(run.skipped), seconds)

@@ -12,7 +12,9 @@ from typing import Any
 
 from singcli import __version__, row_dataset
 from singcli.errors import InputError
+from singcli.files import held
 from singcli.preparation import output
+from singcli.preparation.allowance import Allowance
 from singcli.preparation.limits import Limits
 from singcli.preparation.output import ROWS
 from singcli.preparation.pool import default_jobs
@@ -71,6 +73,7 @@ def prepare_rows(
     seed: int = 0,
     licence: str | None = None,
     limits: Limits | None = None,
+    allowance: Allowance | None = None,
     jobs: int | None = None,
     overwrite: bool = False,
     on_progress: OnProgress | None = None,
@@ -93,14 +96,16 @@ def prepare_rows(
         A regular expression searched for in the ids; goes before the corpus's own split too.
     seed : int
         For drawing the validation pieces.
-    licence, limits, jobs, overwrite, on_progress
+    licence, limits, allowance, jobs, overwrite, on_progress
         As in `prepare`.
 
     Raises
     ------
     InputError
         If an input does not exist, nothing could be prepared, `out` cannot be written or holds
-        something else, or a setting is not allowed.
+        something else, another process writes to it, or a setting is not allowed.
+    SingError
+        If there was no room for some pieces. All others are stored, but there is no index.
     """
     started = time.monotonic()
     if jobs is not None and jobs < 1:
@@ -108,39 +113,42 @@ def prepare_rows(
     compiled(test_ids or "", "test ids")
     validation, limits = validation or Validation(), limits or Limits()
     sources, skipped = find_sources(inputs)
-    output.make_room(out, sources, overwrite=overwrite, layout=ROWS)
     settings = {"recipe": RECIPE, "limits": dataclasses.asdict(limits)}
     recipe = Recipe(
-        make=functools.partial(make_piece, out=out, limits=limits),
+        layout=ROWS,
+        make=functools.partial(
+            make_piece, out=out, limits=limits, allowance=allowance or Allowance()
+        ),
         stored=lambda name: row_dataset.read_piece(row_dataset.piece_path(out, name))[1],
         salt=[__version__, row_dataset.VERSION, settings],
         side_files=False,
     )
-    with SourceReader(limits.max_bytes) as reader:
-        run = Run(recipe, reader, skipped, reuse=not overwrite)
-        run.finish(sources, jobs or default_jobs(), on_progress)
-        made = [source for source in sources if source.id in run.entries]
-        licences = {source.id: licence or reader.licence(source) for source in made}
-        official = {source.id: official_split(reader, source) for source in made}
-    if not run.entries:
-        output.write_report(out, run.skipped)
-        raise run.nothing_made()
-    splits = chosen_splits(official, validation, test_ids, seed)
-    pieces, texts = output.with_licences(
-        [dataclasses.replace(run.entries[name], split=split) for name, split in splits.items()],
-        licences,
-    )
-    record = settings | {
-        "seed": seed,
-        "validation": dataclasses.asdict(validation),
-        "test_ids": test_ids,
-        "pieces_with_an_official_split": sum(split is not None for split in official.values()),
-    }
-    output.tidy(out, splits, run.skipped, layout=ROWS)
-    for split in SPLITS:
-        segments = _segments(out, pieces, split)
-        row_dataset.write_segments(row_dataset.segments_path(out, split), segments)
-    row_dataset.write_index(out, pieces, licences=texts, settings=record)
+    output.make_folder(out, layout=ROWS)
+    with held(out):
+        output.make_room(out, sources, overwrite=overwrite, layout=ROWS)
+        with SourceReader(limits.max_bytes) as reader:
+            run = Run(recipe, reader, skipped, reuse=not overwrite)
+            run.finish(sources, jobs or default_jobs(), on_progress)
+            made = [source for source in sources if source.id in run.entries]
+            licences = {source.id: licence or reader.licence(source) for source in made}
+            official = {source.id: official_split(reader, source) for source in made}
+        run.validate(out)
+        splits = chosen_splits(official, validation, test_ids, seed)
+        pieces, texts = output.with_licences(
+            [dataclasses.replace(run.entries[name], split=split) for name, split in splits.items()],
+            licences,
+        )
+        record = settings | {
+            "seed": seed,
+            "validation": dataclasses.asdict(validation),
+            "test_ids": test_ids,
+            "pieces_with_an_official_split": sum(split is not None for split in official.values()),
+        }
+        output.tidy(out, splits, run.skipped, layout=ROWS)
+        for split in SPLITS:
+            segments = _segments(out, pieces, split)
+            row_dataset.write_segments(row_dataset.segments_path(out, split), segments)
+        row_dataset.write_index(out, pieces, licences=texts, settings=record)
     seconds = time.monotonic() - started
     return RowsReport(out, pieces, run.n_reused, tuple(run.skipped), seconds)
 

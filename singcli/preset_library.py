@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from singcli.errors import InputError, hint_from_names, nearest_names
-from singcli.files import validate_new_file, write_text
+from singcli.files import WriteError, validate_new_file, write_text
 from singcli.music.key import Key
 from singcli.resources import (
     PRESET_SUFFIX,
@@ -284,7 +284,8 @@ def _write(path: Path, text: str, *, make_folder: bool) -> None:
         elif not folder.is_dir():
             raise InputError(f"{path}: there is no folder {folder}")
         write_text(path, text)
-    except OSError as error:
+    except (OSError, WriteError) as error:
+        why = error.strerror if isinstance(error, OSError) else error.why
         raise InputError(
-            f"{path}: cannot be written ({error.strerror})", "choose another file with --out"
+            f"{path}: cannot be written ({why})", "choose another file with --out"
         ) from error

@@ -20,10 +20,11 @@ import numpy.typing as npt
 
 from singcli import __version__
 from singcli.errors import InputError
-from singcli.files import write_text
+from singcli.files import read_up_to, write_text
 from singcli.music.midi_events import midi_texts
 from singcli.music.midi_writing import TICKS_PER_BEAT
 
+MAX_BYTES = 16 * 2**20  # the structure of 512 bars has less than one
 RECIPE_VERSION = 4  # 1 knew one template and one attempt, 2 no limits and no ending, 3 no machine
 READ_VERSIONS = (3, 4)
 EMBEDDED_KEY = "singcli_recipe"
@@ -182,10 +183,11 @@ def read_recipe(path: Path) -> Recipe:
         If the file cannot be read, is no recipe, or was written by a later version.
     """
     remedy = "give the .json file that singcli generate wrote beside a song"
+    content = read_up_to(path, MAX_BYTES, remedy=remedy)
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}", remedy) from error
+        fields = json.loads(content)
+    except RecursionError as error:
+        raise InputError(f"{path}: values nested too deeply", remedy) from error
     except ValueError as error:
         raise InputError(f"{path}: not JSON ({error})", remedy) from error
     return recipe_from_fields(fields, source=str(path), remedy=remedy)

@@ -42,6 +42,7 @@ FORMAT, VERSION = "singcli-rows", 1
 INDEX_NAME, REPORT_NAME, PIECES_NAME = "rows.json", "report.jsonl", "pieces"
 N_ROW_PITCHES = 128
 _ROW_BYTES = N_ROW_PITCHES // 8
+MAX_ROWS_BYTES = 2**30  # of a file, unpacked: 67 million rows
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -151,7 +152,7 @@ class RowDataset:
                 f" (no {INDEX_NAME})",
                 "run the same prepare again to finish it" if unfinished else remedy,
             ) from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise InputError(f"{index}: cannot be read ({error})", remedy) from error
         if not isinstance(table, dict) or table.get("format") != FORMAT:
             raise InputError(f"{index}: not the index of a row dataset", remedy)
@@ -162,8 +163,11 @@ class RowDataset:
             )
         try:
             pieces = tuple(Piece.from_json(row) for row in table["pieces"])
+            for piece in pieces:
+                if Path(piece.id).name != piece.id:
+                    raise ValueError(f"id = {piece.id!r} is not a file name")
             return cls(path, pieces, table["licences"], table["settings"])
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{index}: damaged ({error})", "prepare the corpus again") from error
 
     def segments(self, split: str) -> tuple[Segment, ...]:
@@ -258,7 +262,7 @@ def write_index(
     }
     head = json.dumps(table, indent=1, ensure_ascii=False).removesuffix("\n}")
     rows = ",\n  ".join(json.dumps(piece.to_json(), ensure_ascii=False) for piece in pieces)
-    files.write_text(data / INDEX_NAME, f'{head},\n "pieces": [\n  {rows}\n ]\n}}\n')
+    files.write_text(data / INDEX_NAME, f'{head},\n "pieces": [\n  {rows}\n ]\n}}\n', durable=True)
 
 
 def counts_of(pieces: Sequence[Piece], split: Split) -> dict[str, int]:
@@ -296,6 +300,8 @@ def _write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
 def _stored(path: Path) -> Iterator[Mapping[str, npt.NDArray[Any]]]:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            if sum(member.file_size for member in stored.zip.infolist()) > MAX_ROWS_BYTES:
+                raise ValueError(f"more than {MAX_ROWS_BYTES} bytes unpacked")
             yield stored
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except (*files.UNPACKING_ERRORS, AttributeError) as error:
         raise InputError(f"{path}: not readable rows ({error})", "prepare again") from error

@@ -12,12 +12,16 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from singcli.errors import InputError, hint_from_names, nearest_names
+from singcli.files import read_up_to
 
 MAX_BYTES = 1_000_000
+MAX_KEY_PARTS = 32  # of a dotted key; tomllib's time grows with the square of their number
+MAX_BITS = 63  # of a whole number and its sign, says TOML
 
 Table = TypeVar("Table", bound=BaseModel)
 
 _LINE = re.compile(r"\(at line (\d+), column (\d+)\)|\(at end of document\)")
+_LONG_KEY = re.compile(rf"""(?<![\w"'-])(?:[\w"'-]++[ \t]*+\.[ \t]*+){{{MAX_KEY_PARTS}}}""")
 _KEY = re.compile(r"\s*([A-Za-z0-9_.\"'-]+)\s*=")
 
 
@@ -56,14 +60,7 @@ def read_toml(path: Path) -> bytes:
     InputError
         If the file cannot be read or is larger than a megabyte.
     """
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    if len(content) > MAX_BYTES:
-        raise InputError(f"{path}: larger than {MAX_BYTES // 1000} kB, not a configuration")
-    return content
+    return read_up_to(path, MAX_BYTES)
 
 
 def table_from_toml(
@@ -128,10 +125,31 @@ def values_from_toml(content: bytes, source: str) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise InputError(f"{source}, line {line}: not UTF-8 text") from error
+    if long_key := _LONG_KEY.search(text):
+        line = text.count("\n", 0, long_key.start()) + 1
+        raise InputError(f"{source}, line {line}: a key of more than {MAX_KEY_PARTS} parts")
     try:
-        return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        values = tomllib.loads(text)
+    except RecursionError as error:
+        raise InputError(f"{source}: values nested too deeply") from error
+    except tomllib.TOMLDecodeError as error:
         raise InputError(_toml_complaint(str(error), text, source)) from error
+    except ValueError as error:  # int() refuses numbers of thousands of digits
+        raise InputError(f"{source}: a number has too many digits") from error
+    _validate_numbers(values, source, "")
+    return values
+
+
+def _validate_numbers(value: Any, source: str, where: str) -> None:
+    """Raise InputError at a whole number that cannot even be printed."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _validate_numbers(inner, source, f"{where}.{key}".lstrip("."))
+    elif isinstance(value, list):
+        for i, inner in enumerate(value):
+            _validate_numbers(inner, source, f"{where}[{i}]")
+    elif isinstance(value, int) and value.bit_length() > MAX_BITS:
+        raise InputError(f"{source}: {where} is a whole number of more than 64 bits")
 
 
 def _toml_complaint(message: str, text: str, source: str) -> str:

@@ -18,6 +18,7 @@ import pytest
 from singcli import batch
 from singcli.batch import Failure, make_batch
 from singcli.cli import main
+from singcli.files import WriteError
 from singcli.manifest import ManifestRow, append_row, manifest_path, read_rows
 from singcli.music.midi_writing import midi_from_score
 from singcli.recipe import read_recipe
@@ -298,23 +299,43 @@ class TestOneFailure:
 
         def full(path: Path, content: bytes) -> None:
             if path.name == "form-2.mid":
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                raise WriteError(path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
             write(path, content)
 
         monkeypatch.setattr(studio, "write_bytes", full)
         assert run("--seeds", "1-3", "--jobs", 1, "--json") == 3
         out, err = capsys.readouterr()
         told = [json.loads(line) for line in out.splitlines()]
-        assert [row.get("error") for row in told] == [None, "No space left on device", None]
+        why = "cannot be written (No space left on device)"
+        assert [(row.get("error") or "").partition(";")[0] for row in told] == ["", why, ""]
         first, second = err.splitlines()
-        assert first == "error: form-2.mid: No space left on device"
-        assert second.startswith("error: 1 of 3 songs failed, the first form-2.mid: No space left")
+        assert first.startswith(f"error: form-2.mid: {why}; ")
+        assert second.startswith(f"error: 1 of 3 songs failed, the first form-2.mid: {why}")
         assert [row["status"] for row in rows(work)] == ["made", "failed", "made"]
         monkeypatch.undo()
         monkeypatch.chdir(work)
         assert run("--seeds", "1-3", "--skip-existing") == 0
         assert rows(work)[-1]["status"] == "made"
         assert set(songs(work)) == {f"form-{seed}.mid" for seed in (1, 2, 3)}
+
+    def test_a_manifest_that_cannot_be_written_fails_its_song(self, work, capsys, monkeypatch):
+        from singcli import batch
+
+        append = batch.append_row
+
+        def full(path: Path, row: ManifestRow) -> None:
+            if row.seed == 2:
+                raise WriteError(path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+            append(path, row)
+
+        monkeypatch.setattr(batch, "append_row", full)
+        assert run("--seeds", "1-3", "--jobs", 1) == 3
+        assert "form-2.mid: manifest.jsonl: cannot be written (No space" in capsys.readouterr().err
+        assert [row["seed"] for row in rows(work)] == [1, 3]
+        monkeypatch.undo()
+        monkeypatch.chdir(work)
+        assert run("--seeds", "1-3", "--skip-existing") == 0
+        assert [row["seed"] for row in rows(work)] == [1, 3, 2]
 
     def test_while_it_is_sampled_leaves_the_others_as_they_are(self, monkeypatch, capsys):
         from singcli.attempts import Workshop
@@ -438,7 +459,8 @@ class TestInAShell:
         assert shell(f"{both} --seed 1 --out-dir 0").returncode == 0
         # No file above 8 kB, as with a full disk: huge ones fail.
         failed = shell("ulimit -f 8; singcli generate -p huge.toml --seed 1 --out-dir 1")
-        assert (failed.returncode, failed.stderr) == (1, b"error: 1/huge-1.mid: File too large\n")
+        assert failed.returncode == 1
+        assert failed.stderr.startswith(b"error: 1/huge-1.mid: cannot be written (File too large);")
         assert shell("singcli generate -p nope --seed 1").returncode == 2
         partly = shell(f"ulimit -f 8; {both} --seed 1 --out-dir 3")
         assert (partly.returncode, partly.stdout) == (3, b"3/short-1.mid\n")

@@ -203,7 +203,7 @@ LONG = [(0.0, 1.0, 60), (75_000.0, 75_001.0, 60)]  # ten hours at 125 a minute
         (midi_bytes([("x", LONG)], tempos=[(0, 1)]), "an absurd tempo"),
         (midi_bytes([("x", tune(4, pitches=(5, 120)))]), "no notes between pitch 21 and 108"),
         (b"MThd no", "not a readable MIDI file"),
-        (b"x" * (9 * 2**20), "bytes, allowed are"),
+        (b"x" * (9 * 2**20), "larger than the allowed 8388608 bytes"),
     ],
 )
 def test_what_is_no_template_ends_in_one_clear_line(

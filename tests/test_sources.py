@@ -115,10 +115,63 @@ def test_encrypted_members_are_skipped(tmp_path: Path) -> None:
 
 
 def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
-    path = archive(tmp_path / "x.zip", {"bomb.mid": b"\0" * 50_000_000})
-    sources, _ = find_sources([path])
+    path = archive(tmp_path / "x.zip", {"bomb.mid": b"\0" * 50_000_000, "big.mid": b"\0" * 5000})
+    sources, skipped = find_sources([path])
+    assert [(skip.source, skip.failed) for skip in skipped] == [("x.zip/bomb.mid", True)]
+    assert "times its size" in skipped[0].reason
     with SourceReader(1000) as reader, pytest.raises(InputError, match="larger than the allowed"):
         reader.read(sources[0])
+
+
+def test_members_that_share_their_bytes_are_a_bomb(tmp_path: Path) -> None:
+    path = archive(tmp_path / "x.zip", {f"{i}.mid": os.urandom(1000) for i in range(3)})
+    content = bytearray(path.read_bytes())
+    directory = content.index(b"PK\x01\x02")
+    for start in [i for i in range(directory, len(content)) if content[i : i + 4] == b"PK\x01\x02"]:
+        content[start + 42 : start + 46] = bytes(4)  # where the member begins
+        content[start + 20 : start + 24] = (2000).to_bytes(4, "little")
+    path.write_bytes(content)
+    sources, skipped = find_sources([path])
+    assert sources == []
+    assert "overlap" in skipped[0].reason
+
+
+def test_of_members_of_one_name_the_last_counts(tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("a.mid", b"first")
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            file.writestr("a.mid", b"last")
+    sources, skipped = find_sources([path])
+    assert [(skip.source, skip.failed) for skip in skipped] == [("x.zip/a.mid", True)]
+    assert "a later file of the same name" in skipped[0].reason
+    with SourceReader(100) as reader:
+        assert [reader.read(source) for source in sources] == [b"last"]
+
+
+@pytest.mark.parametrize("name", ["pipe", "pipe.zip", "pipe.mid"])
+def test_a_pipe_or_a_device_is_never_opened(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(InputError, match="a device or a pipe"):
+        find_sources([tmp_path / name])
+    with pytest.raises(InputError, match="a device or a pipe"):
+        find_sources([Path(os.devnull)])
+
+
+def test_a_pipe_among_the_files_is_skipped(tmp_path: Path) -> None:
+    put(tmp_path / "c/a.mid")
+    os.mkfifo(tmp_path / "c/beat_midi.txt")
+    os.mkfifo(tmp_path / "c/b.zip")
+    sources, skipped = find_sources([tmp_path / "c"])
+    assert [(skip.source, "not a file" in skip.reason) for skip in skipped] == [("c/b.zip", True)]
+    with SourceReader(100) as reader:
+        assert reader.side_files(sources[0]) == {}
+
+
+def test_hidden_files_are_left_alone(tmp_path: Path) -> None:
+    for name in ("a.mid", ".a.mid", ".singcli-x1.mid"):
+        put(tmp_path / "c" / name)
+    assert names(tmp_path / "c") == [("a", "c/a.mid")]
 
 
 def test_a_damaged_archive_is_skipped(tmp_path: Path) -> None:
@@ -202,4 +255,8 @@ def test_an_archive_in_an_archive_is_left_alone(tmp_path: Path) -> None:
     with zipfile.ZipFile(inner, "w") as file:
         file.writestr("a.mid", b"")
     path = archive(tmp_path / "x.zip", {"inner.zip": inner.getvalue(), "b.mid": b""})
-    assert [song_id for song_id, _ in names(path)] == ["b"]
+    sources, skipped = find_sources([path])
+    assert [source.id for source in sources] == ["b"]
+    assert [(skip.source, skip.reason[:30]) for skip in skipped] == [
+        ("x.zip/inner.zip", "an archive inside an archive, ")
+    ]

@@ -56,7 +56,7 @@ class ErrorEdge(TyperGroup):
         except BrokenPipeError:  # whoever reads our output has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(EXIT_BROKEN_PIPE) from None
-        except (SingError, OSError) as error:
+        except (SingError, OSError, MemoryError) as error:
             line = _line_from_error(error)
             if line is None:
                 raise
@@ -66,10 +66,14 @@ class ErrorEdge(TyperGroup):
             raise typer.Exit(error.exit_code if isinstance(error, SingError) else 1) from None
 
 
-def _line_from_error(error: SingError | OSError) -> str | None:
+def _line_from_error(error: SingError | OSError | MemoryError) -> str | None:
     """Return the message for the user, None where only a traceback helps."""
     if isinstance(error, SingError):
         return str(error) if error.remedy is None else f"{error}; {error.remedy}"
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) and error.filename is None:
+        return f"a file cannot be written ({error.strerror})"
     if error.filename is None or error.errno in (None, errno.ENOENT):
         return None  # a file that is not there is an InputError of the command, or our bug
     return f"{error.filename}: {error.strerror}"

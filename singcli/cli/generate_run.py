@@ -13,6 +13,7 @@ from singcli.cli.tables import section_table, summary
 from singcli.cli.wanted import STANDARD_OUTPUT, Wanted
 from singcli.errors import InputError, PartialFailureError, SingError
 from singcli.existing import Existing, complete_manifest, split_existing
+from singcli.files import ABANDONED_S, remove_temporaries
 from singcli.generate import Shortfall
 from singcli.recipe import Recipe
 from singcli.studio import Failed, Song, Studio
@@ -112,6 +113,8 @@ class Run:
 
     def _make_files(self) -> None:
         manifest = self._wanted.manifest
+        if manifest is not None:  # other shards may be writing there
+            remove_temporaries(manifest.parent, min_age_s=ABANDONED_S)
         if self._existing:
             self._console.status(f"{len(self._existing)} songs are there already")
             if manifest is not None:

@@ -112,7 +112,14 @@ def prepare(
     ] = None,
     max_bytes: Annotated[int, typer.Option(min=1, help="Skip larger files.")] = 8 * 2**20,
     max_notes: Annotated[int, typer.Option(min=1, help="Skip files of more notes.")] = 100_000,
+    max_tracks: Annotated[int, typer.Option(min=1, help="Skip files of more tracks.")] = 1_000,
     max_minutes: Annotated[float, typer.Option(min=0.01, help="Skip longer files.")] = 120.0,
+    max_seconds: Annotated[
+        float, typer.Option(min=0.01, help="Processor time for one file; skip it after that.")
+    ] = 60.0,
+    max_memory: Annotated[
+        float, typer.Option(min=1, metavar="MB", help="Memory for one file; skip it beyond that.")
+    ] = 1024.0,
     jobs: Annotated[
         int | None,
         typer.Option("--jobs", "-j", min=1, max=256, help="Processes [default: the cores]."),
@@ -135,6 +142,7 @@ def prepare(
     Run again, it goes on where it was interrupted and makes only what is new or changed. A file
     that cannot be used is skipped; OUT/report.jsonl says why.
     """
+    from singcli.preparation.allowance import Allowance
     from singcli.preparation.limits import Limits
     from singcli.preparation.validation import Validation
     from singcli.prepare import prepare as run_prepare
@@ -145,7 +153,8 @@ def prepare(
         "validation": Validation(validation_fraction, validation_ids),
         "seed": seed,
         "licence": _licence_text(licence),
-        "limits": Limits(max_bytes, max_notes, max_minutes),
+        "limits": Limits(max_bytes, max_notes, max_tracks, max_minutes),
+        "allowance": Allowance(max_seconds, max_memory),
         "jobs": jobs,
         "overwrite": overwrite,
     }

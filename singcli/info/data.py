@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from singcli.errors import InputError
+from singcli.files import UNPACKING_ERRORS
 from singcli.info.report import (
     MAX_BYTES,
     NOT_STATED,
@@ -21,16 +21,6 @@ from singcli.info.report import (
 )
 from singcli.info.songs import recipe_info
 from singcli.recipe import recipe_from_fields
-
-_DAMAGE = (  # RuntimeError: an encrypted member, or one that is packed in an unknown way
-    ValueError,
-    LookupError,
-    TypeError,
-    EOFError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 
 def json_info(path: Path) -> Info:
@@ -98,7 +88,7 @@ def archive_info(path: Path) -> Info:
             return _ssm(path, meta, int(arrays["bar_beats"][-1]))
         if meta["format"] == "singcli-novelty":
             return _novelty(path, meta)
-    except _DAMAGE as error:
+    except (*UNPACKING_ERRORS, LookupError) as error:
         raise foreign from error
     raise foreign
 

@@ -12,6 +12,7 @@ Conventions
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol
 
@@ -49,10 +50,12 @@ BARS_AGO = (1, 2, 4)  # how far back the network sees what was played at the sam
 N_ARTICULATION = 5  # columns of `features.articulation`
 
 Material = Literal["songs", "rows"]
+MATERIALS: tuple[Material, ...] = ("songs", "rows")
 SsmKind = Literal["music", "form", "none"]
 SSM_KINDS: tuple[SsmKind, ...] = ("music", "form", "none")
 MODES: tuple[Mode, ...] = ("major", "minor")
 MAX_BEATS_PER_BAR = 8
+MAX_WIDTH = 8192  # of a layer
 MAX_STYLES = 8  # kinds of music that a model can tell apart, named in its card
 BARS_PER_PHRASE = 4
 SECTION_BARS = 8  # bars since a section's start and before its end, the last class "or more"
@@ -285,7 +288,7 @@ class ModelCard:
                     f"{CONTRACT_VERSION}",
                     "export the model again with this version of singcli",
                 )
-            return cls(
+            card = cls(
                 **fields
                 | {
                     "sizes": NetworkSizes(**fields["sizes"]),
@@ -293,8 +296,42 @@ class ModelCard:
                     "textures": tuple(Texture(**texture) for texture in fields["textures"]),
                 }
             )
-        except (ValueError, TypeError, KeyError) as error:
+            _validate_card(card)
+            return card
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise InputError(
                 f"{source}: its model card cannot be read ({error})",
                 "use a file written by singcli export-onnx",
             ) from error
+
+
+def _validate_card(card: ModelCard) -> None:
+    """Check what the card of a foreign file may have wrong.
+
+    Raises
+    ------
+    ValueError
+        Says what is wrong.
+    """
+    for name, size in asdict(card.sizes).items():
+        if type(size) is not int or not 1 <= size <= MAX_WIDTH:
+            raise ValueError(f"sizes.{name} = {size!r}, allowed: 1 to {MAX_WIDTH}")
+    if card.material not in MATERIALS:
+        raise ValueError(f"material = {card.material!r}, allowed: {', '.join(MATERIALS)}")
+    for name in ("name", "licence"):
+        if not isinstance(getattr(card, name), str):
+            raise ValueError(f"{name} is not a text")
+    if len(card.styles) > MAX_STYLES or not all(isinstance(s, str) for s in card.styles):
+        raise ValueError(f"styles are not up to {MAX_STYLES} names")
+    if len(card.textures) != max(1, len(card.styles)):
+        raise ValueError(f"{len(card.textures)} textures for {len(card.styles)} styles")
+    numbers = {
+        "context_temperature": card.context_temperature,
+        "continuation_bonus": card.continuation_bonus,
+        **{f"textures.{k}": v for texture in card.textures for k, v in asdict(texture).items()},
+    }
+    for name, value in numbers.items():
+        if not isinstance(value, int | float) or not math.isfinite(value):
+            raise ValueError(f"{name} = {value!r}, allowed: a number")
+    if card.context_temperature <= 0 or any(t.near_beats <= 0 for t in card.textures):
+        raise ValueError("context_temperature and near_beats must be above 0")

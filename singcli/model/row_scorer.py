@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from singcli.errors import InputError
-from singcli.model.runtime import model_bytes, opened_file
+from singcli.model.runtime import model_bytes, opened_file, validate_trial
 from singcli.structure.row_ssm import N_ROW_PITCHES, Roll
 
 ROW_SCORER = "row-scorer"
@@ -71,20 +71,27 @@ class RowScorer:
         try:
             card = json.loads(file.card or "{}")
             kind, version = card.get("architecture"), card.get("version")
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, RecursionError):
             card, kind, version = {}, None, None
         if kind != ROW_SCORER:
             raise InputError(
                 f"{source}: architecture = {kind!r}, allowed: {ROW_SCORER!r}",
                 "give --scorer the file that benchmarks/sing.py trained",
             )
-        inputs = {value.name: value.shape[2:] for value in file.session.get_inputs()}
-        if version != CARD_VERSION or inputs != {"previous": [N_ROW_PITCHES]}:
+        inputs = {name: shape[2:] for name, shape in file.inputs.items()}
+        is_known = version == CARD_VERSION and "logits" in file.outputs
+        if not is_known or inputs != {"previous": [N_ROW_PITCHES]}:
             raise InputError(
                 f"{source}: scorer version {version!r} with the inputs {inputs}, this singcli "
                 f"reads version {CARD_VERSION}",
                 "train it again with benchmarks/sing.py",
             )
+        blank = np.zeros((2, 1, N_ROW_PITCHES), np.float32)
+        validate_trial(
+            lambda: {"logits": file.session.run(["logits"], {"previous": blank})[0]},
+            {"logits": blank.shape},
+            source=source,
+        )
         return cls(card, file.sha256, file.session)
 
     def nats_per_row(self, rolls: Sequence[Roll], *, n_given: int) -> list[float]:

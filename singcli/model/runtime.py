@@ -6,6 +6,7 @@ The only module that touches onnxruntime.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -14,8 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from singcli.errors import InputError
+from singcli.files import read_up_to
 from singcli.model.contract import (
     CARD_KEY,
+    N_DURATIONS,
+    N_TOKENS,
+    N_VELOCITIES,
     NOTE_OUTPUTS,
     PART_INPUT,
     STEP_OUTPUTS,
@@ -23,8 +28,10 @@ from singcli.model.contract import (
     note_inputs,
     step_inputs,
 )
+from singcli.model.graph_check import validate_graph
 
 MAX_MODEL_BYTES = 500_000_000
+REMEDY = "use a file written by singcli export-onnx"
 _ONNX_START = (0x08, 0x0A)  # field 1 (ir_version) or 2 of a ModelProto opens every ONNX file
 
 _STEP_PART, _NOTE_PART = np.zeros((), np.bool_), np.ones((), np.bool_)
@@ -44,11 +51,17 @@ class OpenedFile:
         What the file says of itself, not yet read; None where it says nothing.
     sha256 : str
         Of the file.
+    inputs : mapping of str to list
+        Shapes of what the graph takes, with names or None for what varies.
+    outputs : frozenset of str
+        Names of what it gives.
     """
 
     session: Any
     card: str | None
     sha256: str
+    inputs: Mapping[str, list[Any]]
+    outputs: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +98,17 @@ class Runtime:
 
     @classmethod
     def from_file(cls, file: OpenedFile, *, source: str) -> Self:
-        """Take an opened file; `source` names it in errors."""
-        names = {output.name for output in file.session.get_outputs()}
-        if file.card is None or not names.issuperset((*STEP_OUTPUTS, *NOTE_OUTPUTS)):
+        """Take an opened file; `source` names it in errors.
+
+        Nothing of it runs before it is known to be a model of singcli, and whole.
+        """
+        if file.card is None or not file.outputs.issuperset((*STEP_OUTPUTS, *NOTE_OUTPUTS)):
             raise _foreign(source)
         card = ModelCard.from_json(file.card, source=source)
-        _validate_inputs(file.session, card, source)
-        return cls(card=card, sha256=file.sha256, session=file.session)
+        _validate_inputs(file, card, source)
+        opened = cls(card=card, sha256=file.sha256, session=file.session)
+        _validate_outputs(opened, source)
+        return opened
 
     def step(self, inputs: Arrays) -> Arrays:
         """Run the step part on the tensors of `contract.step_inputs`.
@@ -115,63 +132,112 @@ def model_bytes(path: Path) -> bytes:
     InputError
         If it cannot be read or is too large for a model.
     """
-    try:
-        if path.stat().st_size > MAX_MODEL_BYTES:
-            raise InputError(f"{path}: larger than {MAX_MODEL_BYTES // 10**6} MB, not a model")
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(
-            f"{path}: the model cannot be read ({error.strerror})",
-            "give --model the path of an .onnx file written by singcli export-onnx",
-        ) from error
+    return read_up_to(
+        path,
+        MAX_MODEL_BYTES,
+        remedy="give --model the path of an .onnx file written by singcli export-onnx",
+    )
 
 
 def opened_file(content: bytes, *, source: str) -> OpenedFile:
     """Open a model file of any architecture from its bytes; `source` names it in errors.
 
+    Nothing of it runs: that is for `validate_trial`, when the architecture is known.
+
     Raises
     ------
     InputError
-        If it is damaged or not an ONNX file.
+        If it is damaged, not an ONNX file, or holds what no model of singcli does.
     """
     import onnxruntime as ort
-    from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # a file that cannot be loaded is told by the error alone
-    failures = (
+    if not content or content[0] not in _ONNX_START:
+        raise _foreign(source)
+    validate_graph(content, source=source)
+    try:
+        session = ort.InferenceSession(
+            content,
+            options,
+            providers=["CPUExecutionProvider"],
+            enable_fallback=False,  # would print on stdout and try the same again
+        )
+        given = (*session.get_inputs(), *session.get_overridable_initializers())
+        file = OpenedFile(
+            session,
+            session.get_modelmeta().custom_metadata_map.get(CARD_KEY),
+            hashlib.sha256(content).hexdigest(),
+            {value.name: list(value.shape) for value in given},
+            frozenset(output.name for output in session.get_outputs()),
+        )
+    except _failures() as error:
+        raise InputError(
+            f"{source}: damaged or not an ONNX file",
+            REMEDY,
+        ) from error
+    return file
+
+
+def validate_trial(
+    trial: Callable[[], Mapping[str, Any]], wanted: Mapping[str, tuple[int, ...]], *, source: str
+) -> None:
+    """Run a model once: a graph may give other shapes than it says, or no numbers.
+
+    Parameters
+    ----------
+    trial : callable
+        Runs it on blank inputs and returns its outputs by name.
+    wanted : mapping of str to tuple of int
+        Shapes of the outputs.
+
+    Raises
+    ------
+    InputError
+        If it cannot be run, or gives something else.
+    """
+    try:
+        found = trial()
+    except _failures() as error:
+        raise InputError(f"{source}: the model cannot be run", REMEDY) from error
+    for name, shape in wanted.items():
+        value = np.asarray(found[name])
+        if value.shape != shape or value.dtype != np.float32:
+            raise InputError(
+                f"{source}: output {name} is {value.dtype} and has the shape {list(value.shape)}, "
+                f"this singcli needs float32 and {list(shape)}",
+                REMEDY,
+            )
+        if np.isnan(value).any():
+            raise InputError(
+                f"{source}: output {name} is not a number: its weights are broken", REMEDY
+            )
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """Return what onnxruntime raises over a file."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+    return (
         ort_errors.Fail,
         ort_errors.InvalidArgument,
         ort_errors.InvalidGraph,
         ort_errors.InvalidProtobuf,
         ort_errors.NotImplemented,
         ort_errors.RuntimeException,
+        ValueError,  # an input is missing; or a message that is not Unicode
     )
-    if not content or content[0] not in _ONNX_START:
-        raise _foreign(source)
-    try:
-        session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except failures as error:
-        raise InputError(
-            f"{source}: damaged or not an ONNX file",
-            "use a file written by singcli export-onnx",
-        ) from error
-    card = session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
-    return OpenedFile(session, card, hashlib.sha256(content).hexdigest())
 
 
 def _foreign(source: str) -> InputError:
-    return InputError(
-        f"{source}: not a model of singcli", "use a file written by singcli export-onnx"
-    )
+    return InputError(f"{source}: not a model of singcli", REMEDY)
 
 
-def _validate_inputs(session: Any, card: ModelCard, source: str) -> None:
+def _validate_inputs(file: OpenedFile, card: ModelCard, source: str) -> None:
     """Check that the graph takes what the contract says, before anything runs."""
-    given = (*session.get_inputs(), *session.get_overridable_initializers())
-    found = {value.name: list(value.shape[1:]) for value in given}
+    found = {name: shape[1:] for name, shape in file.inputs.items()}
     wanted = step_inputs(1, card.sizes) | note_inputs(1, card.sizes)
     for name, blank in wanted.items():
         if found.get(name) != list(blank.shape[1:]):
@@ -180,3 +246,21 @@ def _validate_inputs(session: Any, card: ModelCard, source: str) -> None:
                 f"this singcli needs {list(blank.shape[1:])}",
                 "export the model again with this version of singcli",
             )
+
+
+def _validate_outputs(runtime: Runtime, source: str) -> None:
+    """Run both parts once."""
+    n, sizes = 2, runtime.card.sizes
+    step, note = step_inputs(n, sizes), note_inputs(n, sizes)
+    wanted = {
+        "step_features": note["features"].shape,
+        "step_token_bias": note["token_bias"].shape,
+        "next_hidden": step["hidden"].shape,
+        "next_cell": step["cell"].shape,
+        "logits": (n, N_TOKENS),
+        "gate": (n,),
+        "next_chosen": note["chosen"].shape,
+        "duration_logits": (n, N_DURATIONS),
+        "velocity_logits": (n, N_VELOCITIES),
+    }
+    validate_trial(lambda: runtime.step(step) | runtime.note(note), wanted, source=source)

@@ -1,5 +1,8 @@
 """MIDI files -> notes, tempo map and meters; the one module that reads MIDI through symusic.
 
+Nothing else reads notes: what symusic refuses is refused, and `singcli.music.midi_chunks` refuses
+beforehand what symusic would read in part.
+
 Conventions
 -----------
 - A track is what shares MIDI track, channel and program: a format 0 file falls apart into its
@@ -12,7 +15,6 @@ Conventions
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 from singcli.errors import InputError
+from singcli.files import read_up_to
+from singcli.music import midi_chunks
+from singcli.music.bars import MAX_BARS
 from singcli.music.notes import (
     MeterChange,
     MidiMusic,
@@ -32,6 +37,7 @@ from singcli.music.notes import (
 if TYPE_CHECKING:
     from symusic.core import ScoreTick
 
+MAX_BYTES = 64 * 2**20
 MAX_TICK = 2**30  # symusic counts in 32 bits; beyond this the file is absurd anyway
 DEFAULT_MICROSECONDS_PER_QUARTER = 500_000
 DEFAULT_METER = MeterChange(0, 4, 4)
@@ -46,10 +52,7 @@ def read_midi(path: Path) -> MidiMusic:
     InputError
         If the file cannot be read or is not a usable MIDI file.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    content = read_up_to(path, MAX_BYTES)
     return midi_from_bytes(content, source=str(path))
 
 
@@ -85,12 +88,11 @@ def performance_from_bytes(content: bytes, *, source: str) -> tuple[MidiMusic, P
 def _decoded(content: bytes, source: str) -> ScoreTick:
     from symusic.core import ScoreTick
 
+    midi_chunks.validate_frame(content, source=source)
     try:
         score = ScoreTick.from_midi(content)
     except (RuntimeError, ValueError, UnicodeDecodeError) as error:
         raise InputError(f"{source}: not a readable MIDI file ({_short(error)})") from error
-    if score.ticks_per_quarter <= 0:
-        raise InputError(f"{source}: damaged MIDI file (0 ticks a quarter note)")
     return score
 
 
@@ -114,14 +116,7 @@ def end_of_tracks_tick(content: bytes, *, source: str) -> int:
     InputError
         If the bytes are not a MIDI file, or it lasts absurdly long.
     """
-    import mido  # symusic knows only where notes end
-    from mido.midifiles.meta import KeySignatureError
-
-    try:
-        tracks = mido.MidiFile(file=io.BytesIO(content)).tracks
-    except (OSError, EOFError, ValueError, LookupError, KeySignatureError) as error:
-        raise InputError(f"{source}: not a readable MIDI file ({_short(error)})") from error
-    end = max((sum(message.time for message in track) for track in tracks), default=0)
+    end = midi_chunks.end_of_tracks_tick(content, source=source)  # symusic knows of notes only
     if end > MAX_TICK:
         raise InputError(f"{source}: absurd length (more than {MAX_TICK} ticks)")
     return end
@@ -177,9 +172,12 @@ def _tempo(score: ScoreTick, source: str) -> TempoMap:
 def _meters(score: ScoreTick, source: str) -> tuple[MeterChange, ...]:
     columns = score.time_signatures.numpy()
     tick = columns["time"].astype(np.int64)
+    last = np.flatnonzero(_last_of_each(tick))
+    if len(last) > MAX_BARS:
+        raise InputError(f"{source}: {len(last)} changes of meter, allowed are {MAX_BARS}")
     changes = [
         MeterChange(int(tick[i]), int(columns["numerator"][i]), int(columns["denominator"][i]))
-        for i in np.flatnonzero(_last_of_each(tick))
+        for i in last
     ]
     for change in changes:
         if change.numerator < 1 or change.denominator < 1 or change.tick < 0:

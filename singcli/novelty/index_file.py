@@ -18,7 +18,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -54,14 +53,6 @@ _TYPES: Mapping[str, type[np.generic]] = {
     "yardstick": np.float32,
     "excerpts": np.float32,
 }
-_DAMAGE = (  # RuntimeError: flags that say that a member is encrypted, or packed in an unknown way
-    ValueError,
-    KeyError,
-    EOFError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 
 def write_index(index: NoveltyIndex, path: Path) -> None:
@@ -105,7 +96,7 @@ def read_index(path: Path) -> NoveltyIndex:
             meta = json.loads(str(stored["meta"]))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})", REMEDY) from error
-    except _DAMAGE as error:
+    except files.UNPACKING_ERRORS as error:
         raise InputError(f"{path}: damaged, or not a novelty index", REMEDY) from error
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
         raise InputError(f"{path}: not a novelty index", REMEDY)

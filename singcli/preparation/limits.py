@@ -27,6 +27,8 @@ class Limits:
         Size of a MIDI file.
     max_notes : int > 0
         All tracks together.
+    max_tracks : int > 0
+        Tracks of notes; a channel of a track counts as one.
     max_minutes : float > 0
         Playing time at the file's own tempo.
 
@@ -38,12 +40,21 @@ class Limits:
 
     max_bytes: int = 8 * 2**20
     max_notes: int = 100_000
+    max_tracks: int = 1_000
     max_minutes: float = 120.0
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             if not getattr(self, field.name) > 0:
                 raise InputError(f"{field.name} = {getattr(self, field.name)}, allowed: above 0")
+
+
+def validate_size(music: MidiMusic, *, limits: Limits, source: str) -> None:
+    """Raise InputError if there are more notes or tracks than the limits allow."""
+    if len(music.notes) > limits.max_notes:
+        raise InputError(f"{source}: {len(music.notes)} notes, allowed are {limits.max_notes}")
+    if len(music.tracks) > limits.max_tracks:
+        raise InputError(f"{source}: {len(music.tracks)} tracks, allowed are {limits.max_tracks}")
 
 
 def usable_music(
@@ -70,14 +81,12 @@ def usable_music(
 
 
 def validate_notes(music: MidiMusic, *, limits: Limits, source: str) -> None:
-    """Raise InputError if there are no notes, only drums, or more than the limits allow."""
+    """Raise InputError if there are no notes, only drums, or it lasts longer than allowed."""
     notes = music.notes
     if len(notes) == 0:
         raise InputError(f"{source}: no notes")
     if all(music.tracks[i].is_drum for i in np.unique(notes.track)):
         raise InputError(f"{source}: drums only")
-    if len(notes) > limits.max_notes:
-        raise InputError(f"{source}: {len(notes)} notes, allowed are {limits.max_notes}")
     minutes = music.duration_s / 60
     if minutes > limits.max_minutes:
         raise InputError(f"{source}: {minutes:.0f} minutes, allowed are {limits.max_minutes:g}")

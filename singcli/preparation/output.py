@@ -56,12 +56,33 @@ ROWS = Layout(
 )
 
 
+def make_folder(out: Path, *, layout: Layout = SONGS) -> None:
+    """Make the folder `out`, unless it is there.
+
+    Raises
+    ------
+    InputError
+        If it holds something that is not such a dataset, or cannot be made.
+    """
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out}: is a file, not a folder")
+    if out.is_dir() and not _is_ours(out, layout):
+        raise InputError(
+            f"{out}: holds something that is not a {layout.kind}", "choose another folder"
+        )
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written ({error.strerror})") from error
+
+
 def make_room(
     out: Path, sources: Sequence[Source], *, overwrite: bool, layout: Layout = SONGS
 ) -> None:
-    """Make the folder `out`, or make sure that it is a dataset and that it can be written.
+    """Make sure that the folder of `make_folder` can be written.
 
-    Its index is taken away: until it is written again, the folder counts as unfinished.
+    What a killed run left half written is taken away, and the index: until it is written again,
+    the folder counts as unfinished.
 
     Parameters
     ----------
@@ -74,15 +95,11 @@ def make_room(
     Raises
     ------
     InputError
-        If the folder holds something else, or songs that would be lost, or cannot be written.
+        If the folder holds songs that would be lost.
+    WriteError
+        If it cannot be written.
     """
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out}: is a file, not a folder")
     index = out / layout.index
-    if out.is_dir() and any(out.iterdir()) and not _is_ours(out, layout):
-        raise InputError(
-            f"{out}: holds something that is not a {layout.kind}", "choose another folder"
-        )
     if index.is_file() and not overwrite:
         wanted = {source.id for source in sources}
         strangers = [name for name in layout.ids(out) if name not in wanted]
@@ -94,20 +111,22 @@ def make_room(
                 f" {layout.things} out",
             )
     try:
-        out.mkdir(parents=True, exist_ok=True)
         files.write_text(out / REPORT_NAME, "")
         (out / layout.folder).mkdir(exist_ok=True)
+        for folder in (out, out / layout.folder):
+            files.remove_temporaries(folder)
         index.unlink(missing_ok=True)
     except OSError as error:
-        raise InputError(f"{out}: cannot be written ({error.strerror})") from error
+        raise files.WriteError(out, error) from error
 
 
 def _is_ours(out: Path, layout: Layout) -> bool:
-    """Tell whether a folder is a dataset of this kind, finished or not."""
+    """Tell whether a folder is a dataset of this kind, finished or not, or is to be one."""
     others = [other for other in (SONGS, ROWS) if other is not layout]
     if any((out / other.index).is_file() or (out / other.folder).is_dir() for other in others):
         return False
-    return (out / layout.index).is_file() or (out / REPORT_NAME).is_file()
+    begun = (out / layout.index).is_file() or (out / REPORT_NAME).is_file()
+    return begun or all(map(files.is_temporary, out.iterdir()))
 
 
 def with_licences(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing.connection import wait as wait_for
 from multiprocessing.context import BaseContext
 from multiprocessing.synchronize import Event
 from typing import TypeVar
@@ -146,14 +147,21 @@ def _context() -> BaseContext:
 
 def _begin(setup: Callable[[], None] | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     if setup is not None:
         setup()
 
 
-def _end_with_parent() -> None:
-    """End this process when the one that started it was killed; it would wait for ever."""
+def end_with_parent() -> None:
+    """Let this process end when the one that started it is gone, which may have been killed.
+
+    Without, it would wait for work for ever.
+    """
     parent = multiprocessing.parent_process()
     if parent is not None:
-        parent.join()
-        os._exit(1)
+        threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_after(sentinel: int) -> None:
+    wait_for([sentinel])
+    os._exit(1)

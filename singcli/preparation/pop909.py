@@ -32,13 +32,15 @@ LABELS_FILE = "human_label1.txt"
 MELODY_FILE = "melody.txt"
 HUMAN_LABELS = frozenset({LABELS_FILE, MELODY_FILE})  # the labels, and what aligns them
 SIDE_FILES = (BEATS_FILE, KEY_FILE, LABELS_FILE, MELODY_FILE)
+MAX_TEXT_BYTES = 2**20  # of one of them
 
+MAX_MELODY_NUMBER = 10_000  # a rest of ten minutes
 MIN_ALIGNMENT = 0.6  # share of the labels' melody notes that must be found in the lead
 LATE_BARS = 4  # labels may end so many bars after the music
 MIN_COVERAGE = 0.8  # share of the music's bars that the labels must reach
 ANNOTATION_WEIGHT = 0.2  # of the annotated bar lines beside what is heard
 
-_LABELS = re.compile(r"(?:[A-Za-z][1-9]\d*)+")
+_LABELS = re.compile(r"(?:[A-Za-z][1-9]\d{0,3})+")
 _LABEL = re.compile(r"([A-Za-z])(\d+)")
 
 
@@ -153,8 +155,19 @@ def parse_melody(text: str, *, source: str) -> tuple[npt.NDArray[np.int64], npt.
     -------
     onset, pitch : np.ndarray, shape=(n_notes,), int64
         Rests left out; onsets in steps from the labels' bar 1.
+
+    Raises
+    ------
+    InputError
+        If the lines are not numbers, or not those of notes.
     """
-    columns = _numbers(text, 2, f"{source}: {MELODY_FILE}").astype(np.int64)
+    numbers = _numbers(text, 2, f"{source}: {MELODY_FILE}")
+    if numbers.min(initial=0) < 0 or numbers.max(initial=0) > MAX_MELODY_NUMBER:
+        raise InputError(
+            f"{source}: {MELODY_FILE} holds {numbers.min():g} to {numbers.max():g}, allowed are"
+            f" pitches and lengths from 0 to {MAX_MELODY_NUMBER}"
+        )
+    columns = numbers.astype(np.int64)
     onset = np.cumsum(columns[:, 1]) - columns[:, 1]
     sounding = columns[:, 0] > 0
     return onset[sounding], columns[sounding, 0]

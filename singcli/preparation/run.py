@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from singcli.dataset import Entry
-from singcli.errors import InputError
+from singcli.errors import InputError, SingError
+from singcli.preparation import output
+from singcli.preparation.output import Layout
 from singcli.preparation.pool import outcomes_in_processes
 from singcli.preparation.sources import Skipped, Source, SourceReader
-from singcli.preparation.worker import Task, reason
+from singcli.preparation.task import Task, Unwritten, reason
 from singcli.row_dataset import Piece
 
 MIN_SONGS_FOR_PROCESSES = 64  # starting them takes as long as this many songs
+
+CRASHED = "its process ended over it: out of memory or time, or a crash in native code"
 
 OnProgress = Callable[[int, int, str], None]
 Made = TypeVar("Made", Entry, Piece)
@@ -28,8 +34,10 @@ class Recipe(Generic[Made]):
 
     Parameters
     ----------
+    layout : Layout
     make : callable
-        Makes and stores one; runs in other processes and must not raise.
+        Called as make(task, own_process=whether the process may be ended over it); makes and
+        stores one, in other processes, and must not raise.
     stored : callable
         Returns what an earlier run stored under an id; InputError if there is nothing.
     salt : sequence
@@ -38,7 +46,8 @@ class Recipe(Generic[Made]):
         Whether the annotations beside the source are read too.
     """
 
-    make: Callable[[Task], Made | Skipped]
+    layout: Layout
+    make: Callable[..., Made | Skipped | Unwritten]
     stored: Callable[[str], Made]
     salt: Sequence[object]
     side_files: bool
@@ -66,28 +75,53 @@ class Run(Generic[Made]):
         self._reuse = reuse
         self._name_of_fingerprint: dict[str, str] = {}
         self._settled: list[str] = []
+        self._unwritten: list[Unwritten] = []
 
     def finish(self, sources: Sequence[Source], jobs: int, on_progress: OnProgress | None) -> None:
-        """Handle all sources, telling of each when it is done with; put `skipped` in order."""
+        """Handle all sources, telling of each when it is done with; put `skipped` in order.
+
+        Parameters
+        ----------
+        jobs : int > 0
+            Processes.
+        on_progress : callable, optional
+            Called as (files done, of so many, name of the file).
+        """
         for done, name in enumerate(self._finished(sources, jobs), start=1):
             if on_progress is not None:
                 on_progress(done, len(sources), name)
         self.skipped.sort(key=lambda skip: skip.source)
 
-    def nothing_made(self) -> InputError:
-        """Return what to raise where there are no entries."""
-        first = self.skipped[0]
-        return InputError(
-            f"none of {len(self.skipped)} files could be prepared ({first.source}: {first.reason})"
-        )
+    def validate(self, out: Path) -> None:
+        """Check that something was made, and that all of it could be stored in folder `out`.
+
+        Raises
+        ------
+        InputError
+            If no file was usable; the report says why.
+        SingError
+            If there was no room for something.
+        """
+        if self._unwritten:
+            first, things = self._unwritten[0], self._recipe.layout.things
+            raise SingError(
+                f"{len(self._unwritten)} {things} could not be stored, first {first.reason}",
+                f"make room and run the same prepare again: the other {things} are kept",
+            )
+        if not self.entries:
+            output.write_report(out, self.skipped)
+            skip = self.skipped[0]
+            raise InputError(
+                f"none of {len(self.skipped)} files could be prepared"
+                f" ({skip.source}: {skip.reason})"
+            )
 
     def _finished(self, sources: Sequence[Source], jobs: int) -> Iterator[str]:
         """Yield the name of each source when it is done with, one way or another."""
         jobs = jobs if len(sources) >= MIN_SONGS_FOR_PROCESSES else 1
-        for task, outcome in outcomes_in_processes(
-            self._recipe.make, self._tasks(sources), jobs=jobs
-        ):
-            self._settle(task.id, outcome or Skipped(task.source, "reading it crashed the process"))
+        work = functools.partial(self._recipe.make, own_process=jobs > 1)
+        for task, outcome in outcomes_in_processes(work, self._tasks(sources), jobs=jobs):
+            self._settle(task.id, outcome or Skipped(task.source, CRASHED))
             yield from self._take_settled()
         yield from self._take_settled()
 
@@ -112,9 +146,11 @@ class Run(Generic[Made]):
             else:
                 yield Task(source.id, source.name, content, side_files, sha256, fingerprint)
 
-    def _settle(self, song_id: str, outcome: Made | Skipped) -> None:
+    def _settle(self, song_id: str, outcome: Made | Skipped | Unwritten) -> None:
         if isinstance(outcome, Skipped):
             self.skipped.append(outcome)
+        elif isinstance(outcome, Unwritten):
+            self._unwritten.append(outcome)
         else:
             self.entries[song_id] = outcome
         self._settled.append(outcome.source)

@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from singcli.dataset import KeySource, SectionSpan
 from singcli.errors import InputError
+from singcli.files import read_up_to
 from singcli.music import grid
-from singcli.music.bars import bars_from_meters
+from singcli.music.bars import MAX_BARS, bars_from_meters
 from singcli.music.downbeats import downbeat_evidence, pickup_steps
 from singcli.music.grid import BeatNotes
 from singcli.music.midi_reading import end_of_tracks_tick, midi_from_bytes
@@ -22,13 +23,14 @@ from singcli.music.notes import MeterChange, MidiMusic
 from singcli.music.score import LEAD, STEPS_PER_BEAT, Score
 from singcli.music.voices import VoiceRules, assign_voices, with_skyline_lead
 from singcli.preparation import pop909
-from singcli.preparation.limits import Limits, usable_music, validate_score
+from singcli.preparation.limits import Limits, usable_music, validate_score, validate_size
 
 Beats = Literal["file", "annotation", "estimate"]
 BEATS: tuple[Beats, ...] = ("file", "annotation", "estimate")
 
 DEFAULT_RULES = "auto"
 ESTIMATED_BEATS_PER_BAR = 4
+MAX_BEATS = ESTIMATED_BEATS_PER_BAR * MAX_BARS
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +74,8 @@ def score_from_midi(
         from singcli.music.voice_files import read_voice_rules  # pydantic, which processes spare
 
         rules = read_voice_rules(rules)
-    limits = Limits()
+    content = read_up_to(path, Limits().max_bytes)
     try:
-        size = path.stat().st_size
-        if size > limits.max_bytes:
-            raise InputError(f"{path}: {size} bytes, allowed are {limits.max_bytes}")
-        content = path.read_bytes()
         side_files = _read_side_files(path) if beats == "annotation" else {}
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
@@ -91,7 +89,7 @@ def _read_side_files(path: Path) -> dict[str, str]:
     """Read the annotations beside a MIDI file, by file name."""
     beside = {name: path.with_name(name) for name in pop909.SIDE_FILES}
     return {
-        name: file.read_text(encoding="utf-8", errors="replace")
+        name: read_up_to(file, pop909.MAX_TEXT_BYTES).decode(errors="replace")
         for name, file in beside.items()
         if file.is_file()
     }
@@ -135,6 +133,7 @@ def prepared_score(
         As `score_from_midi`; and if an annotation is needed and missing, or damaged.
     """
     music = midi_from_bytes(content, source=source)
+    validate_size(music, limits=limits or Limits(), source=source)
     assigned = assign_voices(music.tracks, music.notes, rules)
     music = usable_music(music, assigned.voice_of_track, limits=limits or Limits(), source=source)
     voices = assigned.voice_of_track[music.notes.track].astype(np.uint8)
@@ -222,7 +221,7 @@ def _on_estimated_beats(
     onset_s = tempo.seconds_from_ticks(notes.onset_tick)
     end_s = tempo.seconds_from_ticks(notes.end_tick)
     beat_s = estimate_beats(onset_s, end_s, notes, source=source)
-    in_beats = _between_beats(music, voices, beat_s)
+    in_beats = _between_beats(music, voices, beat_s, source)
     evidence = downbeat_evidence(
         grid.steps_from_beats(in_beats.onset_beat),
         grid.steps_from_beats(in_beats.end_beat),
@@ -251,7 +250,7 @@ def _on_annotated_beats(
     if pop909.BEATS_FILE not in side_files:
         raise InputError(f"{source}: no {pop909.BEATS_FILE} beside it")
     beats = pop909.parse_beats(side_files[pop909.BEATS_FILE], source=source)
-    in_beats = _between_beats(music, voices, beats.beat_s)
+    in_beats = _between_beats(music, voices, beats.beat_s, source)
     onset = grid.steps_from_beats(in_beats.onset_beat)
     end = grid.steps_from_beats(in_beats.end_beat)
     labels, alignment = None, None
@@ -280,15 +279,24 @@ def _on_annotated_beats(
 
 
 def _between_beats(
-    music: MidiMusic, voices: npt.NDArray[np.uint8], beat_s: npt.NDArray[np.float64]
+    music: MidiMusic, voices: npt.NDArray[np.uint8], beat_s: npt.NDArray[np.float64], source: str
 ) -> BeatNotes:
-    """Return the notes in beats, where the beats are known by their times."""
+    """Return the notes in beats, where the beats are known by their times.
+
+    Raises
+    ------
+    InputError
+        If the beats are so dense, or so far from the notes, that there would be absurdly many.
+    """
     notes = music.notes
     onset_s = music.tempo.seconds_from_ticks(notes.onset_tick)
     end_s = music.tempo.seconds_from_ticks(notes.end_tick)
+    onset_beat, end_beat = (grid.beats_from_seconds(beat_s, t) for t in (onset_s, end_s))
+    if end_beat.max() - onset_beat.min() > MAX_BEATS:
+        raise InputError(f"{source}: more than {MAX_BEATS} beats")
     return BeatNotes(
-        grid.beats_from_seconds(beat_s, onset_s),
-        grid.beats_from_seconds(beat_s, end_s),
+        onset_beat,
+        end_beat,
         voices,
         notes.pitch,
         notes.velocity,

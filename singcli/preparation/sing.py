@@ -22,7 +22,7 @@ import numpy as np
 
 from singcli.errors import InputError
 from singcli.music.midi_reading import performance_from_bytes
-from singcli.preparation.limits import Limits, validate_notes
+from singcli.preparation.limits import Limits, validate_notes, validate_size
 from singcli.preparation.row_roll import ended_by_first_release, row_roll, trimmed
 from singcli.preparation.row_tempo import estimate_tempo, seconds_from_ticks
 from singcli.row_dataset import Piece, Roll, Segment
@@ -61,6 +61,7 @@ def rows_from_midi(content: bytes, *, limits: Limits, source: str) -> tuple[floa
         estimated, or nothing lasts as long as a row.
     """
     music, pedals = performance_from_bytes(content, source=source)
+    validate_size(music, limits=limits, source=source)
     validate_notes(music, limits=limits, source=source)
     pedal_s = float(music.tempo.seconds_from_ticks(pedals.tick.max(initial=0)))
     if pedal_s / 60 > limits.max_minutes:

@@ -3,7 +3,10 @@
 Conventions
 -----------
 - Folders are searched to any depth; links are followed, but no folder is entered twice. Archives
-  in them are opened too. Archives inside archives are not.
+  in them are opened too. Archives inside archives are not, and hidden files (`.NAME`) are left
+  alone: they are other programs' business, or what a killed one left.
+- Only files are opened: reading a pipe or a device might never end.
+- Of the members of an archive that share a name the last one counts, as when it is unpacked.
 - An id is the file's name without its suffix; files of the same name get their folders in front.
 - The licence of a file is the text of the LICENSE files in the nearest folder that has any,
   looking from the file's own folder upwards to the one above the input.
@@ -14,12 +17,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import lzma
 import os
 import re
 import unicodedata
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,24 +29,15 @@ from types import TracebackType
 from typing import Self
 
 from singcli.errors import InputError
-from singcli.preparation.pop909 import SIDE_FILES
+from singcli.files import UNPACKING_ERRORS
+from singcli.preparation.pop909 import MAX_TEXT_BYTES, SIDE_FILES
 
 MIDI_SUFFIXES = frozenset({".mid", ".midi", ".kar"})
 ZIP_SUFFIX = ".zip"
-MAX_TEXT_BYTES = 2**20  # of an annotation or a licence
 ENCRYPTED = 0x1  # bit of a member's flags
 _LICENCE_NAME = re.compile(r"(licen[cs]e|copying)([._-].*)?", re.IGNORECASE)
 _MAX_ID = 120
-_UNPACKING_ERRORS = (
-    OSError,
-    EOFError,
-    KeyError,  # no such member
-    RuntimeError,  # encrypted, or packed in a way that Python cannot unpack
-    ValueError,
-    lzma.LZMAError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+MAX_RATIO = 200  # of unpacked to packed size; music shrinks to a tenth, zeros to a thousandth
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +103,8 @@ def find_sources(inputs: Sequence[Path]) -> tuple[list[Source], list[Skipped]]:
     for given in inputs:
         if not given.exists():
             raise InputError(f"{given}: no such file or folder")
+        if not given.is_dir() and not given.is_file():
+            raise InputError(f"{given}: is a device or a pipe, allowed are files and folders")
         top = given.resolve() if given.is_dir() else given.parent.resolve() / given.name
         for path in _files_below(top, skipped):
             name = _readable(path.relative_to(top.parent).as_posix())
@@ -150,7 +144,7 @@ def _files_below(top: Path, skipped: list[Skipped]) -> Iterator[Path]:
         folders.sort()
         for name in sorted(names):
             is_midi = name.lower().endswith((*MIDI_SUFFIXES, ZIP_SUFFIX))
-            if is_midi and not name.startswith("._"):  # macOS keeps attributes of NAME in ._NAME
+            if is_midi and not name.startswith("."):
                 yield Path(folder, name)
 
 
@@ -163,23 +157,54 @@ def _members(archive: Path, name: str, top: Path) -> tuple[list[Source], list[Sk
     found: list[Source] = []
     skipped: list[Skipped] = []
     try:
-        with zipfile.ZipFile(archive) as opened:
-            members = opened.infolist()
-    except _UNPACKING_ERRORS as error:
+        members = _directory(archive)
+    except UNPACKING_ERRORS as error:
         return [], [Skipped(name, f"not a readable zip archive ({error})")]
-    for member in members:
+    number_of_name = {member.filename: i for i, member in enumerate(members)}
+    for i, member in enumerate(members):
         path = PurePosixPath(member.filename)
-        hidden = path.name.startswith("._") or "__MACOSX" in path.parts
-        if member.is_dir() or hidden or path.suffix.lower() not in MIDI_SUFFIXES:
+        suffix = path.suffix.lower()
+        hidden = path.name.startswith(".") or "__MACOSX" in path.parts
+        if member.is_dir() or hidden or suffix not in (*MIDI_SUFFIXES, ZIP_SUFFIX):
             continue
         member_name = f"{name}/{_readable(member.filename)}"
-        if path.is_absolute() or ".." in path.parts or "\\" in member.filename:
-            skipped.append(Skipped(member_name, "its path leads out of the archive"))
-        elif member.flag_bits & ENCRYPTED:
-            skipped.append(Skipped(member_name, "encrypted"))
+        if why := _objection(member, path, is_last=number_of_name[member.filename] == i):
+            skipped.append(Skipped(member_name, why))
         else:
             found.append(Source(path.stem, member_name, archive, member.filename, top))
     return found, skipped
+
+
+def _directory(archive: Path) -> list[zipfile.ZipInfo]:
+    """Return what an archive says it holds.
+
+    Raises
+    ------
+    OSError, BadZipFile
+        If it is no file, or not an archive, or cannot hold all that.
+    """
+    if not archive.is_file():
+        raise OSError("not a file that can be read")
+    with zipfile.ZipFile(archive) as opened:
+        members = opened.infolist()
+    if sum(member.compress_size for member in members) > archive.stat().st_size:
+        raise zipfile.BadZipFile("its members overlap: it unpacks to more than it holds")
+    return members
+
+
+def _objection(member: zipfile.ZipInfo, path: PurePosixPath, *, is_last: bool) -> str | None:
+    """Say why a member is left out, if it is."""
+    if path.is_absolute() or ".." in path.parts or "\\" in member.filename:
+        return "its path leads out of the archive"
+    if path.suffix.lower() == ZIP_SUFFIX:
+        return "an archive inside an archive, unpack it first"
+    if member.flag_bits & ENCRYPTED:
+        return "encrypted"
+    if not is_last:
+        return "the archive holds a later file of the same name"
+    if member.file_size > MAX_RATIO * max(member.compress_size, 1) and member.file_size > 2**20:
+        return f"it unpacks to {member.file_size // max(member.compress_size, 1)} times its size"
+    return None
 
 
 def _with_unique_ids(sources: Sequence[Source]) -> list[Source]:
@@ -248,7 +273,7 @@ class SourceReader:
                 content = _read_up_to(source.path, self._max_bytes)
         except PermissionError as error:
             raise InputError(f"{source.name}: cannot be read ({error.strerror})") from error
-        except _UNPACKING_ERRORS as error:
+        except UNPACKING_ERRORS as error:
             raise InputError(f"{source.name}: cannot be read ({error})") from error
         if content is None:
             raise InputError(f"{source.name}: larger than the allowed {self._max_bytes} bytes")
@@ -258,7 +283,7 @@ class SourceReader:
         """Return the annotations beside a source, those that exist, by file name."""
         texts = {}
         for name in SIDE_FILES:
-            with contextlib.suppress(*_UNPACKING_ERRORS):
+            with contextlib.suppress(*UNPACKING_ERRORS):
                 if source.member is not None:
                     beside = str(PurePosixPath(source.member).with_name(name))
                     content = self._archive(source.path).read(beside, MAX_TEXT_BYTES)
@@ -318,6 +343,8 @@ class _Archive:
 
     def read(self, member: str, limit: int) -> bytes | None:
         """Return the content of a member, None where it is larger than `limit` bytes."""
+        if self.file.getinfo(member).file_size > limit:
+            return None
         with self.file.open(member) as opened:
             content = opened.read(limit + 1)
         return content if len(content) <= limit else None
@@ -329,7 +356,7 @@ class _Archive:
             for member in sorted(self.file.namelist()):
                 path = PurePosixPath(member)
                 if name.fullmatch(path.name):
-                    with contextlib.suppress(*_UNPACKING_ERRORS):
+                    with contextlib.suppress(*UNPACKING_ERRORS):
                         content = self.read(member, MAX_TEXT_BYTES) or b""
                         text = content.decode(errors="replace")
                         found.setdefault(str(path.parent), []).append(text)
@@ -338,6 +365,8 @@ class _Archive:
 
 
 def _read_up_to(path: Path, limit: int) -> bytes | None:
+    if not path.is_file():
+        raise OSError("not a file that can be read")
     with path.open("rb") as file:
         content = file.read(limit + 1)
     return content if len(content) <= limit else None

@@ -89,19 +89,26 @@ def chosen_splits(
 def _split_table(text: str) -> Mapping[str, str]:
     """Return the split by file name, {} if the text is no such table."""
     is_json = text.lstrip()[:1] in ("{", "[")
-    rows = _json_rows(text) if is_json else csv.DictReader(io.StringIO(text, newline=""))
+    rows = _json_rows(text) if is_json else _csv_rows(text)
     return {
         row["midi_filename"]: str(row["split"])
         for row in rows
-        if isinstance(row, dict) and row.get("midi_filename") and row.get("split")
+        if isinstance(row, dict) and isinstance(row.get("midi_filename"), str) and row.get("split")
     }
+
+
+def _csv_rows(text: str) -> list[dict[str, str]]:
+    try:
+        return list(csv.DictReader(io.StringIO(text, newline="")))
+    except csv.Error:
+        return []
 
 
 def _json_rows(text: str) -> list[Any]:
     """Return the rows of a JSON table, whether it is a list of rows or an object of columns."""
     try:
         table = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return []
     if isinstance(table, list):
         return table

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,13 @@ import numpy as np
 
 from singcli import dataset
 from singcli.dataset import Entry, SectionSpan
-from singcli.errors import InputError
 from singcli.music.score import LEAD, STEPS_PER_BEAT, VOICE_NAMES, Score
 from singcli.music.voices import VoiceRules
+from singcli.preparation.allowance import Allowance
 from singcli.preparation.limits import Limits
 from singcli.preparation.scores import Beats, prepared_score
 from singcli.preparation.sources import Skipped
+from singcli.preparation.task import Task, Unwritten, made_and_stored
 from singcli.structure.segmentation import sections_from_score
 
 MELODIC_SHARE = 0.5  # of a found section's bars with a note of the lead
@@ -45,41 +46,31 @@ class Settings:
         return table
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A source that has been read; fields as in `Entry` and `prepared_score`."""
+def make_song(
+    task: Task, *, out: Path, settings: Settings, allowance: Allowance, own_process: bool
+) -> Entry | Skipped | Unwritten:
+    """Make and store one song of the dataset in folder `out`; see `made_and_stored`."""
+    return made_and_stored(
+        task,
+        functools.partial(_made_song, task, settings),
+        dataset.write_song,
+        dataset.song_path(out, task.id),
+        allowance=allowance,
+        own_process=own_process,
+    )
 
-    id: str
-    source: str
-    content: bytes
-    side_files: Mapping[str, str]
-    sha256: str
-    fingerprint: str
 
-
-def make_song(task: Task, *, out: Path, settings: Settings) -> Entry | Skipped:
-    """Make and store one song of the dataset in folder `out`.
-
-    Returns
-    -------
-    Entry or Skipped
-        Why the song was left out, whatever happened: a file must not end the run.
-    """
-    try:
-        made = prepared_score(
-            task.content,
-            task.side_files,
-            source=task.source,
-            rules=settings.rules,
-            beats=settings.beats,
-            pickups=settings.pickups,
-            sections=settings.sections,
-            limits=settings.limits,
-        )
-    except InputError as error:
-        return Skipped(task.source, reason(error, task.source))
-    except Exception as error:  # noqa: BLE001 - a bug of ours or a library's, met in this file
-        return Skipped(task.source, f"unexpected {type(error).__name__}: {error}")
+def _made_song(task: Task, settings: Settings) -> tuple[Score, Entry]:
+    made = prepared_score(
+        task.content,
+        task.side_files,
+        source=task.source,
+        rules=settings.rules,
+        beats=settings.beats,
+        pickups=settings.pickups,
+        sections=settings.sections,
+        limits=settings.limits,
+    )
     score = made.score
     sections = made.sections
     if settings.find_sections and not sections:
@@ -100,8 +91,7 @@ def make_song(task: Task, *, out: Path, settings: Settings) -> Entry | Skipped:
         sections=sections,
         alignment=made.alignment,
     )
-    dataset.write_song(dataset.song_path(out, task.id), score, entry)
-    return entry
+    return score, entry
 
 
 def found_sections(score: Score) -> tuple[SectionSpan, ...]:
@@ -119,8 +109,3 @@ def found_sections(score: Score) -> tuple[SectionSpan, ...]:
         )
         for span in sections_from_score(score)
     )
-
-
-def reason(error: InputError, source: str) -> str:
-    """Return the message of an error without the name of the file that it begins with."""
-    return str(error).removeprefix(f"{source}: ")

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from singcli.errors import InputError
+from singcli.files import WriteError
 from singcli.protocol.measure import Line
 
 _START = '{"run": '  # of every line; what begins otherwise is not ours to cut off
@@ -35,12 +36,21 @@ def read_results(path: Path) -> list[Line]:
 
 
 def append_results(path: Path, lines: Iterable[Line]) -> None:
-    """Add lines at the end, in the place of one that was not written whole."""
+    """Add lines at the end, in the place of one that was not written whole.
+
+    Raises
+    ------
+    WriteError
+        If the file cannot be written.
+    """
     text = "".join(json.dumps(line.to_json()) + "\n" for line in lines)
-    with path.open("a+b") as file:
-        end = _end_of_whole_lines(path)
-        file.truncate(end)
-        file.write(text.encode())
+    try:
+        with path.open("a+b") as file:
+            end = _end_of_whole_lines(path)
+            file.truncate(end)
+            file.write(text.encode())
+    except OSError as error:
+        raise WriteError(path, error) from error
 
 
 def _end_of_whole_lines(path: Path) -> int:

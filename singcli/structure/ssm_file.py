@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -140,7 +139,7 @@ def read_ssm(path: Path) -> Structure:
             meta = json.loads(str(stored["meta"]))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except files.UNPACKING_ERRORS as error:
         raise InputError(f"{path}: damaged, or not an SSM file", "make one: singcli ssm") from error
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
         raise InputError(f"{path}: not an SSM file", "make one: singcli ssm")
@@ -148,7 +147,7 @@ def read_ssm(path: Path) -> Structure:
         raise InputError(f"{path}: version {meta.get('version')!r}, this singcli reads {VERSION}")
     try:
         structure = _structure_from_parts(ssm, bar_beats, beat_s, meta)
-    except (KeyError, TypeError, ValueError, InputError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, InputError) as error:
         raise InputError(f"{path}: damaged SSM file ({error})") from error
     return structure
 

@@ -5,19 +5,21 @@ Never pickled: tensors in the file, everything else as JSON in its metadata.
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from singcli.errors import InputError
-from singcli.files import replacing
+from singcli.files import WriteError, replacing
 
 FORMAT = "singcli-checkpoint-1"
 
@@ -72,8 +74,11 @@ def write_checkpoint(
         "run": json.dumps(run, sort_keys=True),
     }
     contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    with replacing(path) as temporary:
-        save_file(contiguous, temporary, metadata)
+    try:
+        with replacing(path, durable=True) as temporary:
+            save_file(contiguous, temporary, metadata)
+    except SafetensorError as error:  # the disk is full, say
+        raise WriteError(path, error) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +110,14 @@ class Checkpoint:
             raise InputError(f"{path}: no such file", "train first: singcli train") from error
         except (SafetensorError, OSError) as error:
             raise InputError(f"{path}: the checkpoint is damaged ({error})") from error
-        return cls(
-            tensors=tensors,
-            progress=Progress(**json.loads(metadata["progress"])),
-            run=json.loads(metadata["run"]),
-        )
+        try:
+            progress = Progress(**json.loads(metadata["progress"]))
+            run = json.loads(metadata["run"])
+            if not isinstance(run, dict):
+                raise TypeError("run is not a table")
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise InputError(f"{path}: the checkpoint's facts are damaged ({error})") from error
+        return cls(tensors=tensors, progress=progress, run=run)
 
     def restore_network(self, network: nn.Module) -> None:
         """Load the mean of the weights, those to be used.
@@ -129,8 +137,19 @@ class Checkpoint:
             ) from error
 
     def restore_trained(self, network: nn.Module) -> None:
-        """Load the weights that training goes on with."""
-        network.load_state_dict(self._part("trained."))
+        """Load the weights that training goes on with.
+
+        Raises
+        ------
+        InputError
+            If the checkpoint does not hold them.
+        """
+        try:
+            network.load_state_dict(self._part("trained."))
+        except RuntimeError as error:
+            raise InputError(
+                "the checkpoint holds no weights to go on with", "resume from last.safetensors"
+            ) from error
 
     def restore_optimiser(self, optimiser: torch.optim.Optimizer) -> None:
         """Load the optimiser's moments."""
@@ -144,7 +163,27 @@ class Checkpoint:
     def random_states(self) -> list[Tensor]:
         """The random states of the run's processes, in the order of their ranks."""
         named = self._part("random.")
-        return [named[str(rank)] for rank in range(len(named))]
+        return [named[rank] for rank in sorted(named, key=lambda rank: (len(rank), rank))]
 
     def _part(self, prefix: str) -> dict[str, Tensor]:
         return {n[len(prefix) :]: v for n, v in self.tensors.items() if n.startswith(prefix)}
+
+
+@contextlib.contextmanager
+def reading_facts(source: Path) -> Iterator[None]:
+    """Say what is wrong with a checkpoint in whose facts the block does not find what it needs.
+
+    Raises
+    ------
+    InputError
+        If the configuration is of another version, or facts are missing.
+    """
+    try:
+        yield
+    except ValidationError as error:
+        raise InputError(
+            f"{source}: the checkpoint's configuration cannot be read",
+            "use the version of singcli that trained it",
+        ) from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{source}: the checkpoint lacks facts of its run ({error})") from error

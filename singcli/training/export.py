@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from singcli import __version__
 from singcli.errors import InputError, SingError
-from singcli.files import replacing, validate_new_file
+from singcli.files import validate_new_file, write_bytes
 from singcli.model.contract import (
     NO_BASS,
     NO_DURATION,
@@ -28,13 +28,14 @@ from singcli.model.contract import (
 )
 from singcli.model.runtime import Runtime
 from singcli.structure.texture import Texture
-from singcli.training.checkpoint import Checkpoint, write_checkpoint
+from singcli.training.checkpoint import Checkpoint, reading_facts, write_checkpoint
 from singcli.training.config import TrainConfig
 from singcli.training.graph import OPSET, NotePart, model_from_network
 from singcli.training.networks import PointerNetwork, StepInputs
 from singcli.training.quantisation import quantise_model
 from singcli.training.run_folder import BEST
 from singcli.training.sing.export import (
+    sing_card,
     sing_from_checkpoint,
     sing_parity_error,
     sing_rows_per_second,
@@ -99,10 +100,11 @@ def export_onnx(
     for path in (out, beside):
         validate_new_file(path, overwrite=overwrite)
     checkpoint = Checkpoint.read(source)
-    made = _made_sing if checkpoint.run["config"].get("architecture") == "sing" else _made_pointer
-    model = made(checkpoint, out, weights, licence)
-    with replacing(out) as temporary:
-        temporary.write_bytes(model.content)
+    with reading_facts(source):
+        architecture = checkpoint.run["config"].get("architecture")
+    made = _made_sing if architecture == "sing" else _made_pointer
+    model = made(checkpoint, source, out, weights, licence)
+    write_bytes(out, model.content, durable=True)
     facts = checkpoint.run
     if licence:
         facts = facts | {"data": facts["data"] | {"licences": {"stated": licence}}}
@@ -127,13 +129,14 @@ class _Made(NamedTuple):
 
 
 def _made_pointer(
-    checkpoint: Checkpoint, out: Path, weights: Weights, licence: str | None
+    checkpoint: Checkpoint, source: Path, out: Path, weights: Weights, licence: str | None
 ) -> _Made:
-    config = TrainConfig.model_validate(checkpoint.run["config"])
+    with reading_facts(source):
+        config = TrainConfig.model_validate(checkpoint.run["config"])
+        card = _card(checkpoint, config, licence)
     network = PointerNetwork(config.network.sizes)
     checkpoint.restore_network(network)
     network.eval()
-    card = _card(checkpoint, config, licence)
     model = model_from_network(network, card)
     runtime = Runtime.from_bytes(model.SerializeToString(), source=str(out))
     parity = parity_error(network, runtime)
@@ -146,10 +149,14 @@ def _made_pointer(
     return _Made(content, network, parity, {n: _steps_per_second(runtime, n) for n in (1, 16)})
 
 
-def _made_sing(checkpoint: Checkpoint, out: Path, weights: Weights, licence: str | None) -> _Made:
+def _made_sing(
+    checkpoint: Checkpoint, source: Path, out: Path, weights: Weights, licence: str | None
+) -> _Made:
     validate_weights(weights)
+    with reading_facts(source):
+        card = sing_card(checkpoint, licence)
     network = sing_from_checkpoint(checkpoint)
-    content, runtime = sing_runtime(checkpoint, network, licence=licence, source=str(out))
+    content, runtime = sing_runtime(card, network, source=str(out))
     parity = sing_parity_error(network, runtime)
     _validate_parity(parity, out)
     return _Made(content, network, parity, {n: sing_rows_per_second(runtime, n) for n in (1, 128)})

@@ -61,7 +61,8 @@ class Trainer:
         With which this process shares its batches.
     resume : bool
         Go on from the folder's last checkpoint, with the same configuration and data; only
-        `run.epochs` may differ, and the learning rate then falls towards the new end.
+        `run.epochs` may differ, and the learning rate then falls towards the new end. A run that
+        ended before its first checkpoint begins anew.
     init : Path, optional
         A checkpoint whose weights a new run starts from.
     on_status : callable

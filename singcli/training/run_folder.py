@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from singcli.errors import InputError
+from singcli.files import append_line
 from singcli.training.checkpoint import Checkpoint, Progress
 
 LAST, BEST, LOG = "last.safetensors", "best.safetensors", "log.jsonl"
@@ -25,13 +26,15 @@ class RunResult:
 def find_checkpoint(run_dir: Path, *, resume: bool) -> Checkpoint | None:
     """Return the checkpoint to go on from, None for a new run, whose folder is made.
 
+    A run that ended before its first checkpoint begins anew.
+
     Raises
     ------
     InputError
         If the folder already holds a run that is not resumed, or none to resume.
     """
     last = run_dir / LAST
-    if resume:
+    if resume and (last.exists() or not (run_dir / LOG).exists()):
         return Checkpoint.read(last)
     if last.exists():
         raise InputError(f"{run_dir}: already holds a run", "add --resume, or choose another --out")
@@ -48,7 +51,7 @@ def validate_resumed(checkpoint: Checkpoint, run: dict[str, Any], run_dir: Path)
         If configuration or data are others.
     """
     for key in ("config", "data"):
-        if _fixed_part(checkpoint.run[key]) != _fixed_part(run[key]):
+        if _fixed_part(checkpoint.run.get(key)) != _fixed_part(run[key]):
             raise InputError(
                 f"{run_dir}: the run was started with other {key}",
                 "resume with the --config and --data of the start, or choose another --out",
@@ -58,12 +61,12 @@ def validate_resumed(checkpoint: Checkpoint, run: dict[str, Any], run_dir: Path)
 def _fixed_part(facts: Any) -> Any:
     """Return what a resumed run may not change: all but the number of epochs."""
     plain = json.loads(json.dumps(facts))
-    plain.get("run", {}).pop("epochs", None)
+    if isinstance(plain, dict) and isinstance(plain.get("run"), dict):
+        plain["run"].pop("epochs", None)
     return plain
 
 
 def write_log(run_dir: Path, event: str, started: float, **fields: Any) -> None:
     """Append a line to the log; `started` is the run's beginning as of `time.monotonic`."""
     line = {"event": event, "seconds": round(time.monotonic() - started, 1)} | fields
-    with (run_dir / LOG).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+    append_line(run_dir / LOG, json.dumps(line))

@@ -23,7 +23,7 @@ from torch.nn import functional
 
 from singcli import __version__
 from singcli.errors import InputError, SingError
-from singcli.files import replacing, validate_new_file
+from singcli.files import validate_new_file, write_bytes
 from singcli.model.contract import CARD_KEY
 from singcli.model.row_scorer import CARD_VERSION, ROW_SCORER, RowScorer
 from singcli.row_dataset import RowDataset
@@ -217,8 +217,7 @@ def _write(out: Path, network: ScorerNetwork, card: dict[str, Any], sample: Roll
     difference = abs(scorer.nats_per_row([sample], n_given=0)[0] - _validated(network, [sample]))
     if difference > PARITY_TOLERANCE:
         raise SingError(f"{out}: not written, it differs from torch by {difference:.2g} nats a row")
-    with replacing(out) as temporary:
-        temporary.write_bytes(content)
+    write_bytes(out, content, durable=True)
 
 
 def model_from_scorer(network: ScorerNetwork, card: str) -> ModelProto:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from singcli.errors import InputError
+from singcli.files import held, remove_temporaries
 from singcli.training.config import Config, read_config
 from singcli.training.corpora import open_corpora, open_rows
 from singcli.training.device import device_from_name
@@ -57,7 +58,10 @@ def train(
     Raises
     ------
     InputError
-        If configuration, data or folder cannot be used; nothing has been written then.
+        If configuration, data or folder cannot be used, or another process writes to it; nothing
+        has been written then.
+    SingError
+        If the disk is full or one of the processes ended; the last checkpoint is whole.
     KeyboardInterrupt
         After saving, if the user or the system asks to stop.
     """
@@ -106,4 +110,8 @@ def _work(
         trainer = SingTrainer(open_rows(data), config, out, **settings)
     else:
         trainer = Trainer(open_corpora(data), config, out, **settings)
-    return trainer.train(max_minutes=max_minutes)
+    if not workers.leads:
+        return trainer.train(max_minutes=max_minutes)
+    with held(out):
+        remove_temporaries(out)
+        return trainer.train(max_minutes=max_minutes)

@@ -11,10 +11,11 @@ import os
 import signal
 import socket
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import Tensor, nn
+
+from singcli.errors import SingError
+from singcli.preparation.pool import end_with_parent
 
 PATIENCE = timedelta(minutes=10)
 
@@ -95,7 +99,10 @@ def crew(size: int, body: Callable[..., Any], arguments: tuple[Any, ...]) -> Ite
             follower.start()
         try:
             _join(0, size, rendezvous)
-            yield Workers(0, size)
+            try:
+                yield Workers(0, size)
+            except RuntimeError as error:
+                raise _told(error, followers) from error
             for follower in followers:
                 follower.join(PATIENCE.total_seconds())
         finally:
@@ -104,10 +111,23 @@ def crew(size: int, body: Callable[..., Any], arguments: tuple[Any, ...]) -> Ite
                 follower.terminate()
 
 
+def _told(error: RuntimeError, followers: Sequence[BaseProcess]) -> Exception:
+    """Return what to raise for an error of the network: whether a follower is gone."""
+    for follower in followers:
+        follower.join(1)
+        if follower.exitcode:
+            return SingError(
+                f"a training process ended with {follower.exitcode} (out of memory?)",
+                "go on from the last checkpoint with --resume, or with fewer --processes",
+            )
+    return error
+
+
 def _follow(
     rank: int, size: int, rendezvous: str, body: Callable[..., Any], arguments: tuple[Any, ...]
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the leader decides when to stop
+    end_with_parent()
     _join(rank, size, rendezvous)
     body(Workers(rank, size), *arguments)
 

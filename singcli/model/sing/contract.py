@@ -8,15 +8,18 @@ One step of n songs: `row` the row before, `weighted` the earlier rows by the we
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from singcli.errors import InputError
-from singcli.model.sing.sampling import RowSampling
+from singcli.model.sing.sampling import INITIAL_STATES, RowSampling
+from singcli.structure.row_ssm import N_ROW_PITCHES
 from singcli.structure.texture import Texture
 
 ARCHITECTURE = "sing"
 SING_CONTRACT_VERSION = 1
+MAX_SEED_ROWS = 1000
 
 INPUTS = ("row", "weighted", "hidden", "cell")
 INPUTS_WITHOUT_ATTENTION = ("row", "hidden", "cell")
@@ -106,18 +109,54 @@ class SingCard:
                 "sampling": RowSampling(**fields["sampling"]),
                 "textures": tuple(Texture(**texture) for texture in fields["textures"]),
             }
-            return cls(**fields | parts)
-        except (ValueError, TypeError, KeyError) as error:
+            card = cls(**fields | parts)
+            _validate_card(card)
+            return card
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise InputError(
                 f"{source}: its model card cannot be read ({error})",
                 "use a file written by singcli export-onnx",
             ) from error
 
 
+def _validate_card(card: SingCard) -> None:
+    """Check what the card of a foreign file may have wrong.
+
+    Raises
+    ------
+    ValueError
+        Says what is wrong.
+    """
+    for name in ("name", "licence"):
+        if not isinstance(getattr(card, name), str):
+            raise ValueError(f"{name} is not a text")
+    if not isinstance(card.attention, bool):
+        raise ValueError(f"attention = {card.attention!r}, allowed: true and false")
+    sampling = card.sampling
+    for key, value, least, most in (
+        ("seed_rows", card.seed_rows, 0, MAX_SEED_ROWS),
+        ("sampling.top_k", sampling.top_k, 1, N_ROW_PITCHES),
+        ("sampling.lowest", sampling.lowest, 0, sampling.highest),
+        ("sampling.highest", sampling.highest, 0, N_ROW_PITCHES - 1),
+        ("sampling.draws", sampling.draws, 1, N_ROW_PITCHES),
+    ):
+        if type(value) is not int or not least <= value <= most:
+            raise ValueError(f"{key} = {value!r}, allowed: {least} to {most}")
+    if sampling.initial_state not in INITIAL_STATES:
+        raise ValueError(f"sampling.initial_state = {sampling.initial_state!r}")
+    if len(card.textures) != 1:
+        raise ValueError(f"{len(card.textures)} textures, allowed: 1")
+    for name, number in asdict(card.textures[0]).items():
+        if not isinstance(number, int | float) or not math.isfinite(number):
+            raise ValueError(f"textures.{name} = {number!r}, allowed: a number")
+    if card.textures[0].near_beats <= 0:
+        raise ValueError("near_beats must be above 0")
+
+
 def architecture_of_card(text: str) -> str:
     """Return the architecture that a model card names: "pointer" where it names none."""
     try:
         fields = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return "pointer"
     return str(fields.get("architecture", "pointer")) if isinstance(fields, dict) else "pointer"

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+
 from singcli.errors import InputError
-from singcli.model.runtime import OpenedFile, model_bytes, opened_file
+from singcli.model.runtime import OpenedFile, model_bytes, opened_file, validate_trial
 from singcli.model.sing.contract import ARCHITECTURE, OUTPUTS, SingCard, architecture_of_card
 from singcli.model.sing.roll_out import HIDDEN
 from singcli.model.sing.sampling import Floats
@@ -42,7 +44,10 @@ class SingRuntime:
 
     @classmethod
     def from_file(cls, file: OpenedFile, *, source: str) -> Self:
-        """Take an opened file; `source` names it in errors."""
+        """Take an opened file; `source` names it in errors.
+
+        Nothing of it runs before it is known to be a model of SING, and whole.
+        """
         found = architecture_of_card(file.card or "")
         if file.card is None or found != ARCHITECTURE:
             raise InputError(
@@ -50,16 +55,22 @@ class SingRuntime:
                 "give a file exported from a run of checkpoints/sing-paper.toml",
             )
         card = SingCard.from_json(file.card, source=source)
-        shapes = {value.name: list(value.shape[1:]) for value in file.session.get_inputs()}
-        outputs = {value.name for value in file.session.get_outputs()}
+        shapes = {name: shape[1:] for name, shape in file.inputs.items()}
         wanted = {name: [HIDDEN] for name in card.inputs}
-        if shapes != wanted or not outputs.issuperset(OUTPUTS):
+        if shapes != wanted or not file.outputs.issuperset(OUTPUTS):
             raise InputError(
                 f"{source}: its graph takes {shapes}, "
                 f"this singcli feeds {', '.join(card.inputs)} of [{HIDDEN}]",
                 "export the model again with this version of singcli",
             )
-        return cls(card=card, sha256=file.sha256, session=file.session)
+        opened = cls(card=card, sha256=file.sha256, session=file.session)
+        blank = np.zeros((2, HIDDEN), np.float32)
+        validate_trial(
+            lambda: dict(zip(OUTPUTS, opened(blank, blank, blank, blank), strict=True)),
+            dict.fromkeys(OUTPUTS, blank.shape),
+            source=source,
+        )
+        return opened
 
     def __call__(
         self, row: Floats, weighted: Floats, hidden: Floats, cell: Floats

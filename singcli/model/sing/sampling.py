@@ -22,6 +22,7 @@ from singcli.structure.row_ssm import N_ROW_PITCHES
 
 NO_PITCH = N_ROW_PITCHES  # in place of a pitch that was drawn before
 InitialState = Literal["zeros", "random"]
+INITIAL_STATES: tuple[InitialState, ...] = ("zeros", "random")
 
 Floats = npt.NDArray[np.float32]
 

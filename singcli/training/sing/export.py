@@ -38,11 +38,9 @@ def sing_from_checkpoint(checkpoint: Checkpoint) -> SingNetwork:
     return network.eval()
 
 
-def sing_runtime(
-    checkpoint: Checkpoint, network: SingNetwork, *, licence: str | None, source: str
-) -> tuple[bytes, SingRuntime]:
+def sing_runtime(card: SingCard, network: SingNetwork, *, source: str) -> tuple[bytes, SingRuntime]:
     """Return the content of the model file, and the file opened."""
-    model = model_from_sing(network, _card(checkpoint, licence))
+    model = model_from_sing(network, card)
     content = model.SerializeToString(deterministic=True)
     return content, SingRuntime.from_file(opened_file(content, source=source), source=source)
 
@@ -62,7 +60,8 @@ def validate_weights(weights: str) -> None:
         )
 
 
-def _card(checkpoint: Checkpoint, licence: str | None) -> SingCard:
+def sing_card(checkpoint: Checkpoint, licence: str | None) -> SingCard:
+    """Return the card of the model file, by default with the licences of the training data."""
     config = SingConfig.model_validate(checkpoint.run["config"])
     data, progress = checkpoint.run["data"], checkpoint.progress
     return SingCard(

@@ -60,7 +60,7 @@ class SingTrainer:
         With which this process shares its batches. What is drawn does not depend on their number.
     resume : bool
         Go on from the folder's last checkpoint, with the same configuration and data; only
-        `run.epochs` may differ.
+        `run.epochs` may differ. A run that ended before its first checkpoint begins anew.
     init : Path, optional
         A checkpoint whose weights a new run starts from.
     on_status : callable
