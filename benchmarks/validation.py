@@ -2,8 +2,8 @@
 
 A likelihood with the matrix of the *music* depends on how much that matrix gives away, so the same
 network without any matrix stands beside it, on the same songs. The matrix of the *form* is drawn
-from human section labels, as presets are; songs without labelled repeats have none. As many songs
-of the training set, drawn, tell how much of what was learned holds for them alone.
+from human section labels, as presets are; songs without labelled repeats have none. As many
+training songs, drawn, tell how much of what was learned holds for them alone.
 """
 
 from __future__ import annotations

@@ -6,7 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from singcli.model import choice
+from singcli.model.choice import NOTE_KINDS, own_probs
 from singcli.model.contract import N_DURATIONS, N_NOTE_TOKENS, N_TOKENS, NO_DURATION, STOP
+from singcli.model.decisions import PerDecision
 
 NOTHING = np.zeros((2, N_NOTE_TOKENS), np.bool_)
 
@@ -108,3 +110,22 @@ def test_a_given_note_that_the_network_excludes_is_played_all_the_same():
     probs = np.zeros((1, N_TOKENS), np.float32)
     kept = choice.restrict(probs, np.array([-1]), np.zeros_like(probs, np.bool_), np.array([12]))
     assert np.flatnonzero(kept[0]).tolist() == [12]
+
+
+def test_taste_changes_the_pitch_and_not_whether_a_voice_strikes():
+    rng = np.random.default_rng(5)
+    logits = rng.normal(size=(3, N_TOKENS)).astype(np.float32)
+    taste = rng.normal(size=(3, N_NOTE_TOKENS)).astype(np.float32)
+    nothing = np.zeros((1, N_NOTE_TOKENS), np.float32)
+    temperature = PerDecision.of(1.0)
+    plain = own_probs(logits, nothing, temperature)
+    tasted = own_probs(logits, nothing, temperature, taste)
+    for kind in NOTE_KINDS:
+        np.testing.assert_allclose(
+            tasted[:, kind].sum(axis=1), plain[:, kind].sum(axis=1), rtol=1e-5
+        )
+        wanted = plain[:, kind] * np.exp(taste[:, kind]) if kind.stop <= STOP else plain[:, kind]
+        wanted = (
+            wanted / wanted.sum(axis=1, keepdims=True) * plain[:, kind].sum(axis=1, keepdims=True)
+        )
+        np.testing.assert_allclose(tasted[:, kind], wanted, rtol=1e-4)

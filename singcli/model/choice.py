@@ -55,6 +55,7 @@ def note_probs(
     shift: Floats,
     temperature: float | PerDecision,
     attraction: Floats | None = None,
+    taste: Floats | None = None,
 ) -> Floats:
     """Mix what the network would play with what the draft says comes next.
 
@@ -74,6 +75,8 @@ def note_probs(
         Of the network's own notes.
     attraction : np.ndarray, shape=(R, 176), optional
         Added to the logits of the network's own notes.
+    taste : np.ndarray, shape=(R, 176), optional
+        The same within each voice, where it leaves alone how often the voice strikes.
 
     Notes
     -----
@@ -83,7 +86,7 @@ def note_probs(
     if (shift < 0).any():
         added = added + source * np.minimum(shift, 0.0)[:, None]
         shift = np.where(copied == STOP, np.maximum(shift, 0.0), shift)
-    own = own_probs(logits, added, PerDecision.of(temperature))
+    own = own_probs(logits, added, PerDecision.of(temperature), taste)
     with np.errstate(over="ignore"):
         odds = 1 / (1 + np.exp(-(gate + shift)))
     own *= (1 - odds)[:, None]
@@ -92,7 +95,9 @@ def note_probs(
     return probs
 
 
-def own_probs(logits: Floats, added: Floats, temperature: PerDecision) -> Floats:
+def own_probs(
+    logits: Floats, added: Floats, temperature: PerDecision, taste: Floats | None = None
+) -> Floats:
     """Return what the network itself would play.
 
     Which voice strikes a note, if any, has the temperature of the count, and which pitch it is that
@@ -105,15 +110,17 @@ def own_probs(logits: Floats, added: Floats, temperature: PerDecision) -> Floats
     added : np.ndarray, shape=(R or 1, 176)
         Added to the logits of the notes behind the temperature.
     temperature : PerDecision
+    taste : np.ndarray, shape=(R, 176), optional
+        Added to p(token | kind) alone.
     """
     lead, accompaniment, count, *_ = temperature.values
     count_scaled = logits / np.float32(count)
     count_scaled[:, :N_NOTE_TOKENS] += added
-    if temperature.is_one_for_all_notes:
+    if temperature.is_one_for_all_notes and taste is None:
         return softmax(count_scaled)
     own = np.repeat(np.array([lead, accompaniment, count], np.float32), _KIND_SIZES)
     own_scaled = logits / own
-    own_scaled[:, :N_NOTE_TOKENS] += added
+    own_scaled[:, :N_NOTE_TOKENS] += added if taste is None else added + taste
     highest = np.maximum.reduceat(own_scaled, _KIND_STARTS, axis=1)
     highest[np.isneginf(highest)] = 0.0  # a kind that is ruled out
     probs = np.exp(own_scaled - np.repeat(highest, _KIND_SIZES, axis=1))

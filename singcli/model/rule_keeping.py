@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from singcli.model.contract import DURATIONS, N_TOKENS, NO_LEAD, START, STOP
+from singcli.model.contract import DURATIONS, N_NOTE_TOKENS, N_TOKENS, NO_LEAD, START, STOP
 from singcli.model.rules import IS_LEAD, NEVER, SongRules
 from singcli.music.score import N_PITCHES, N_VOICES, STEPS_PER_BEAT
 
@@ -36,7 +36,7 @@ DENSITY_GAIN = 0.5  # logits of every note, a note a beat outside
 POLYPHONY = (3.5, 4.2)  # pitches at once between which nothing is done
 POLYPHONY_GAIN = 0.6  # logits of a doubled duration, a pitch outside
 THICKNESS_BEATS = 16  # over which density and polyphony are averaged
-RESTRIKE_ODDS = -1.0  # logits of a note that has sounded up to now
+RESTRIKE_ODDS = -1.0  # logits of a note that is held
 
 _PITCHES = np.arange(N_PITCHES)
 _LEAD_PITCHES = _PITCHES[::-1]  # of its tokens
@@ -84,23 +84,43 @@ class RuleKeeper:
         over: Bools = (self._final_step != NEVER) & (step > self._final_step)
         return over
 
-    def bias(self, step: int, lead: Tokens, lead_step: Tokens, sounded: Bools) -> Floats:
+    def odds(self, step: int, lead_step: Tokens, held: Bools) -> Floats:
         """Return what is added to the logits of the rows' own notes, shape=(R, 176).
 
-        Notes outside the scale lose odds while there are too many of them, the lead gains odds
-        where it has kept silent too long; leaps of it over an octave lose odds, and so do notes far
-        from the register that it has kept so far, and notes that sound already.
+        All notes gain odds where the music has been thin and lose some where it has been thick, the
+        lead gains some where it has kept silent too long, and notes that are held lose some.
 
         Parameters
         ----------
-        lead, lead_step : np.ndarray, shape=(R,)
-            Last pitch of the lead (0 to 87, `NO_LEAD` for none) and its step.
-        sounded : np.ndarray, shape=(R, 176), bool
-            Notes that sounded in the step before.
+        lead_step : np.ndarray, shape=(R,)
+            Of the last note of the lead.
+        held : np.ndarray, shape=(R, 176), bool
+            Notes that go on sounding in this step.
         """
-        bias = sounded * np.float32(RESTRIKE_ODDS)
+        odds = held * np.float32(RESTRIKE_ODDS)
         missing = np.clip(self._density, *DENSITY) - self._density
-        bias += (DENSITY_GAIN * missing).astype(np.float32)[:, None]
+        odds += (DENSITY_GAIN * missing).astype(np.float32)[:, None]
+        since = self._tune_since[:, step]
+        silent_beats = (step - np.maximum(since, lead_step)) / STEPS_PER_BEAT
+        asleep = (since != NEVER) & (silent_beats > TUNE_PATIENCE_BEATS)
+        if asleep.any():
+            wake = np.clip(TUNE_GAIN * (silent_beats - TUNE_PATIENCE_BEATS), 0.0, MOST_TUNE)
+            odds[:, :N_PITCHES] += (wake * asleep).astype(np.float32)[:, None]
+        return odds
+
+    def taste(self, lead: Tokens) -> Floats:
+        """Return what speaks for one pitch rather than another of its voice, shape=(R, 176).
+
+        Notes outside the scale lose while there are too many of them; leaps of the lead over an
+        octave lose, and so do notes far from the register that it has kept so far. Whether a voice
+        strikes at all is not touched by it: a note that is put off leaves a gap behind the last.
+
+        Parameters
+        ----------
+        lead : np.ndarray, shape=(R,)
+            Last pitch of the lead, 0 to 87, `NO_LEAD` for none.
+        """
+        bias = np.zeros((len(lead), N_NOTE_TOKENS), np.float32)
         bias[:, :N_PITCHES] += _LEAPS[lead]
         surplus = self._foreign_surplus
         if (surplus > 0).any():
@@ -110,12 +130,6 @@ class RuleKeeper:
         if len(known):
             distance = (_LEAD_PITCHES - self._register[known, None]) / REGISTER_WIDTH
             bias[known, :N_PITCHES] -= 0.5 * distance * distance
-        since = self._tune_since[:, step]
-        silent_beats = (step - np.maximum(since, lead_step)) / STEPS_PER_BEAT
-        asleep = (since != NEVER) & (silent_beats > TUNE_PATIENCE_BEATS)
-        if asleep.any():
-            wake = np.clip(TUNE_GAIN * (silent_beats - TUNE_PATIENCE_BEATS), 0.0, MOST_TUNE)
-            bias[:, :N_PITCHES] += (wake * asleep).astype(np.float32)[:, None]
         return bias
 
     def allow(self, probs: Floats, step: int, rows: Rows, last: Tokens, struck: Bools) -> Floats:

@@ -51,7 +51,7 @@ Uniforms = npt.NDArray[np.float64]
 _DRAWS = 3  # a token, a duration, a velocity
 _DRAWS_PER_STEP = _DRAWS * (MAX_NOTES_PER_STEP + 1)
 _CARRIED = (  # what a row carries from step to step, beside its lines and the rules' counts
-    *("hidden", "cell", "previous", "remaining", "sounded", "voice_velocity"),
+    *("hidden", "cell", "previous", "remaining", "voice_velocity"),
 )
 
 
@@ -101,6 +101,13 @@ class _Moment(NamedTuple):
     sound: npt.NDArray[np.int64]
 
 
+class _Lean(NamedTuple):
+    """What rules and steering add to the logits, (R, 176); see `RuleKeeper.odds` and `.taste`."""
+
+    odds: Floats
+    taste: Floats
+
+
 class _Latest(NamedTuple):
     """Classes that bear on the latest note of each row, (R,), as in `contract.note_inputs`."""
 
@@ -144,7 +151,6 @@ class _Sampler:
         self.cell = np.zeros_like(self.hidden)
         self.previous = np.zeros((n_rows, N_NOTE_TOKENS), np.float32)
         self.remaining = np.zeros((n_rows, N_NOTE_TOKENS), np.int32)
-        self.sounded = np.zeros((n_rows, N_NOTE_TOKENS), np.bool_)
         self.lines = OuterLines(n_rows)
         self.voice_velocity = np.full((n_rows, N_VOICES), NO_VELOCITY, np.int64)
         # What its current beat holds: onsets and sounding notes side by side, classes of the notes.
@@ -228,9 +234,10 @@ class _Sampler:
         """Draw notes for every row that may sound until it stops."""
         draft_onsets = now.view.planes[:, now.place, :N_NOTE_TOKENS]
         alive = self.rows[(now.sound != SILENT) & ~self.rules.is_over(now.step)]
-        bias = self.rules.bias(now.step, self.lines.lead, self.lines.lead_step, self.sounded)
+        odds = self.rules.odds(now.step, self.lines.lead_step, self.remaining > 0)
         if self.m > 1:
-            bias += now.view.attraction[:, now.place]
+            odds += now.view.attraction[:, now.place]
+        lean = _Lean(odds, self.rules.taste(self.lines.lead))
         chosen = np.zeros((len(alive), self.runtime.card.sizes.hidden), np.float32)
         last = np.full(len(alive), START, np.int64)
         notes = _Latest.none(len(alive))
@@ -254,16 +261,16 @@ class _Sampler:
                 self._finish_notes(now, alive, last, notes, scores, draws[:, 1:])
             if index == MAX_NOTES_PER_STEP:
                 break
-            token = self._token(now, alive, last, scores, draws[:, 0], bias)
+            token = self._token(now, alive, last, scores, draws[:, 0], lean)
             going = token != STOP
             alive, before, last = alive[going], last[going], token[going]
             chosen = scores["next_chosen"][going]
             notes = self._latest(now, alive, before, last)
             self.planes[alive, now.place, last] = 1.0
         self.rules.release(self.remaining, self.planes[:, now.place, :N_NOTE_TOKENS] > 0)
-        self.sounded = self.remaining > 0
-        self.planes[:, now.place, N_NOTE_TOKENS:] = self.sounded
-        self.lines.follow(now.step, self.planes[:, now.place, :N_NOTE_TOKENS] > 0, self.sounded)
+        sounding = self.remaining > 0
+        self.planes[:, now.place, N_NOTE_TOKENS:] = sounding
+        self.lines.follow(now.step, self.planes[:, now.place, :N_NOTE_TOKENS] > 0, sounding)
         self.previous = self.planes[:, now.place, :N_NOTE_TOKENS].copy()
 
     def _token(
@@ -273,7 +280,7 @@ class _Sampler:
         last: choice.Tokens,
         scores: Arrays,
         uniform: Uniforms,
-        bias: Floats,
+        lean: _Lean,
     ) -> choice.Tokens:
         """Draw the next token of each row that goes on."""
         after = np.where(last == START, 0, last + 1)
@@ -284,7 +291,8 @@ class _Sampler:
             now.view.planes[alive, now.place, :N_NOTE_TOKENS] > 0,
             shift=now.shift[alive],
             temperature=self.temperatures,
-            attraction=bias[alive],
+            attraction=lean.odds[alive],
+            taste=lean.taste[alive],
         )
         if now.place == 0 and (last == START).all():
             asleep = (now.sound[alive] == WAKING) & ~self.remaining[alive].any(axis=1)

@@ -13,6 +13,7 @@ Hager, Hablutzel, Kinnaird, "SING" (2024): the user's self-similarity matrix as 
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import torch
@@ -183,14 +184,12 @@ class StepNetwork(nn.Module):
             *inputs.bars_ago.split(N_NOTE_TOKENS, -1)[: len(BARS_AGO)],
         ]
         weights = self.hints(mixed).unflatten(-1, (N_TOKEN_HINTS, N_VOICES, 1))
-        planes = [
+        weighted = (
             hint.unflatten(-1, (N_VOICES, N_PITCHES)) * weight
             for hint, weight in zip(hints, weights.unbind(-3), strict=True)
-        ]
+        )
         # One after the other: onnxruntime sums over an axis in an order that depends on the batch.
-        bias: Tensor = planes[0]  # and not zeros, whose operator `graph_check` refuses
-        for plane in planes[1:]:
-            bias = bias + plane
+        bias: Tensor = functools.reduce(torch.add, weighted)
         return bias.flatten(-2)
 
 
