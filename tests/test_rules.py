@@ -158,34 +158,34 @@ class TestRuleKeeper:
         sharp = N_PITCHES + 40  # pitch 61
         onsets[0, :, sharp] = True
         onsets[1, :, sharp - 1] = True
-        assert not keeper.taste(none).any()
+        assert not keeper.taste(none, FREE).any()
         keeper.count(onsets, SILENCE)
-        bias = keeper.taste(none)
+        bias = keeper.taste(none, FREE)
         assert bias[0, sharp] < -1
         assert not bias[0, sharp - 1]
         assert not bias[1].any()
         keeper.spread(np.array([1, 1]))
-        assert not keeper.taste(none).any()
+        assert not keeper.taste(none, FREE).any()
 
     def test_a_lock_that_is_off_costs_nothing(self):
         keeper = self.keeper()
         onsets = np.zeros((2, 4, N_NOTE_TOKENS), np.bool_)
         onsets[..., N_PITCHES + 40] = True  # pitch 61, which is not in C major
         keeper.count(onsets, SILENCE)
-        assert not keeper.taste(np.full(2, N_PITCHES)).any()
+        assert not keeper.taste(np.full(2, N_PITCHES), FREE).any()
 
     def test_leaps_of_the_lead_over_an_octave_lose_odds(self):
         keeper = self.keeper()
-        bias = keeper.taste(np.array([40, 40]))
+        bias = keeper.taste(np.array([40, 40]), FREE)
         pitches = np.arange(N_PITCHES)[::-1]
         assert set(pitches[bias[0, :N_PITCHES] == 0]) == set(range(28, 53))
         assert (bias[0, :N_PITCHES][np.abs(pitches - 40) > 12] == np.float32(LEAP_ODDS)).all()
         assert not bias[:, N_PITCHES:].any()
 
-    def test_notes_that_are_held_lose_odds(self):
+    def test_notes_that_have_sounded_up_to_now_lose(self):
         held = FREE.copy()
         held[0, 100] = True
-        bias = self.keeper().odds(0, np.zeros(2, np.int64), held)
+        bias = self.keeper().taste(np.full(2, N_PITCHES), held)
         assert bias[0, 100] == np.float32(RESTRIKE_ODDS)
         assert np.count_nonzero(bias) == 1
 
@@ -195,13 +195,13 @@ class TestRuleKeeper:
         onsets[0, :, N_PITCHES - 1 - 40] = True  # pitch 40 of 88, four times
         keeper.count(onsets, SILENCE)
         none = np.full(2, N_PITCHES)
-        bias = keeper.taste(none)
+        bias = keeper.taste(none, FREE)
         assert bias[0, :N_PITCHES].argmax() == N_PITCHES - 1 - 40
         assert bias[0, N_PITCHES - 1 - 47] == pytest.approx(-0.5 * (7 / REGISTER_WIDTH) ** 2)
         assert not bias[1].any()
         onsets[0] = np.roll(onsets[0], -12, axis=-1)  # an octave up
         keeper.count(onsets, SILENCE)
-        moved = keeper.taste(none)[0, :N_PITCHES]
+        moved = keeper.taste(none, FREE)[0, :N_PITCHES]
         assert moved.argmax() == N_PITCHES - 1 - 42  # four notes of 24: a sixth of the way
 
     def test_thin_music_gains_notes_and_length_thick_music_loses_them(self):
@@ -213,7 +213,7 @@ class TestRuleKeeper:
         sounding[1, :, N_PITCHES::8] = True
         for _ in range(40):
             keeper.count(onsets, sounding)
-        thin, thick = keeper.odds(0, np.zeros(2, np.int64), FREE)
+        thin, thick = keeper.odds(0, np.zeros(2, np.int64))
         assert thin == pytest.approx(DENSITY_GAIN * DENSITY[0], rel=0.1)
         assert thick == pytest.approx(DENSITY_GAIN * (DENSITY[1] - 20), rel=0.1)
         shorter, longer = keeper.length_bias(rows)[:, [0, 3]].T  # 1 and 4 steps
@@ -226,11 +226,11 @@ class TestRuleKeeper:
         first = 4 * 16  # behind the lead-in, which has no tune
         patience = first + TUNE_PATIENCE_BEATS * 4
         never = np.full(2, -(10**6))
-        assert not keeper.odds(patience, never, FREE).any()
-        assert (keeper.odds(patience + 8, never, FREE)[:, :N_PITCHES] == 2.0).all()
+        assert not keeper.odds(patience, never).any()
+        assert (keeper.odds(patience + 8, never)[:, :N_PITCHES] == 2.0).all()
         recently = np.array([patience + 7, -(10**6)])
-        assert not keeper.odds(patience + 8, recently, FREE)[0].any()
-        assert not keeper.odds(first - 1, never, FREE).any()
+        assert not keeper.odds(patience + 8, recently)[0].any()
+        assert not keeper.odds(first - 1, never).any()
 
     def test_a_voice_that_is_full_strikes_no_more(self):
         keeper = self.keeper(dataclasses.replace(PLAN, limits=NARROW))

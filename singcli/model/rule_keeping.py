@@ -36,7 +36,7 @@ DENSITY_GAIN = 0.5  # logits of every note, a note a beat outside
 POLYPHONY = (3.5, 4.2)  # pitches at once between which nothing is done
 POLYPHONY_GAIN = 0.6  # logits of a doubled duration, a pitch outside
 THICKNESS_BEATS = 16  # over which density and polyphony are averaged
-RESTRIKE_ODDS = -1.0  # logits of a note that is held
+RESTRIKE_ODDS = -1.0  # logits of a note that has sounded up to now
 
 _PITCHES = np.arange(N_PITCHES)
 _LEAD_PITCHES = _PITCHES[::-1]  # of its tokens
@@ -84,22 +84,20 @@ class RuleKeeper:
         over: Bools = (self._final_step != NEVER) & (step > self._final_step)
         return over
 
-    def odds(self, step: int, lead_step: Tokens, held: Bools) -> Floats:
+    def odds(self, step: int, lead_step: Tokens) -> Floats:
         """Return what is added to the logits of the rows' own notes, shape=(R, 176).
 
-        All notes gain odds where the music has been thin and lose some where it has been thick, the
-        lead gains some where it has kept silent too long, and notes that are held lose some.
+        All notes gain odds where the music has been thin and lose some where it has been thick; the
+        lead gains some where it has kept silent too long.
 
         Parameters
         ----------
         lead_step : np.ndarray, shape=(R,)
             Of the last note of the lead.
-        held : np.ndarray, shape=(R, 176), bool
-            Notes that go on sounding in this step.
         """
-        odds = held * np.float32(RESTRIKE_ODDS)
         missing = np.clip(self._density, *DENSITY) - self._density
-        odds += (DENSITY_GAIN * missing).astype(np.float32)[:, None]
+        lean = (DENSITY_GAIN * missing).astype(np.float32)[:, None]
+        odds: Floats = np.repeat(lean, N_NOTE_TOKENS, axis=1)
         since = self._tune_since[:, step]
         silent_beats = (step - np.maximum(since, lead_step)) / STEPS_PER_BEAT
         asleep = (since != NEVER) & (silent_beats > TUNE_PATIENCE_BEATS)
@@ -108,19 +106,22 @@ class RuleKeeper:
             odds[:, :N_PITCHES] += (wake * asleep).astype(np.float32)[:, None]
         return odds
 
-    def taste(self, lead: Tokens) -> Floats:
+    def taste(self, lead: Tokens, sounded: Bools) -> Floats:
         """Return what speaks for one pitch rather than another of its voice, shape=(R, 176).
 
         Notes outside the scale lose while there are too many of them; leaps of the lead over an
-        octave lose, and so do notes far from the register that it has kept so far. Whether a voice
-        strikes at all is not touched by it: a note that is put off leaves a gap behind the last.
+        octave lose, so do notes far from the register that it has kept so far, and notes that have
+        sounded up to now. Whether a voice strikes at all is not touched by it: a note that is put
+        off leaves a gap behind the last.
 
         Parameters
         ----------
         lead : np.ndarray, shape=(R,)
             Last pitch of the lead, 0 to 87, `NO_LEAD` for none.
+        sounded : np.ndarray, shape=(R, 176), bool
+            Notes that sounded in the step before.
         """
-        bias = np.zeros((len(lead), N_NOTE_TOKENS), np.float32)
+        bias = sounded * np.float32(RESTRIKE_ODDS)
         bias[:, :N_PITCHES] += _LEAPS[lead]
         surplus = self._foreign_surplus
         if (surplus > 0).any():

@@ -51,7 +51,7 @@ Uniforms = npt.NDArray[np.float64]
 _DRAWS = 3  # a token, a duration, a velocity
 _DRAWS_PER_STEP = _DRAWS * (MAX_NOTES_PER_STEP + 1)
 _CARRIED = (  # what a row carries from step to step, beside its lines and the rules' counts
-    *("hidden", "cell", "previous", "remaining", "voice_velocity"),
+    *("hidden", "cell", "previous", "remaining", "sounded", "voice_velocity"),
 )
 
 
@@ -151,6 +151,7 @@ class _Sampler:
         self.cell = np.zeros_like(self.hidden)
         self.previous = np.zeros((n_rows, N_NOTE_TOKENS), np.float32)
         self.remaining = np.zeros((n_rows, N_NOTE_TOKENS), np.int32)
+        self.sounded = np.zeros((n_rows, N_NOTE_TOKENS), np.bool_)
         self.lines = OuterLines(n_rows)
         self.voice_velocity = np.full((n_rows, N_VOICES), NO_VELOCITY, np.int64)
         # What its current beat holds: onsets and sounding notes side by side, classes of the notes.
@@ -234,10 +235,10 @@ class _Sampler:
         """Draw notes for every row that may sound until it stops."""
         draft_onsets = now.view.planes[:, now.place, :N_NOTE_TOKENS]
         alive = self.rows[(now.sound != SILENT) & ~self.rules.is_over(now.step)]
-        odds = self.rules.odds(now.step, self.lines.lead_step, self.remaining > 0)
+        odds = self.rules.odds(now.step, self.lines.lead_step)
         if self.m > 1:
             odds += now.view.attraction[:, now.place]
-        lean = _Lean(odds, self.rules.taste(self.lines.lead))
+        lean = _Lean(odds, self.rules.taste(self.lines.lead, self.sounded))
         chosen = np.zeros((len(alive), self.runtime.card.sizes.hidden), np.float32)
         last = np.full(len(alive), START, np.int64)
         notes = _Latest.none(len(alive))
@@ -268,9 +269,9 @@ class _Sampler:
             notes = self._latest(now, alive, before, last)
             self.planes[alive, now.place, last] = 1.0
         self.rules.release(self.remaining, self.planes[:, now.place, :N_NOTE_TOKENS] > 0)
-        sounding = self.remaining > 0
-        self.planes[:, now.place, N_NOTE_TOKENS:] = sounding
-        self.lines.follow(now.step, self.planes[:, now.place, :N_NOTE_TOKENS] > 0, sounding)
+        self.sounded = self.remaining > 0
+        self.planes[:, now.place, N_NOTE_TOKENS:] = self.sounded
+        self.lines.follow(now.step, self.planes[:, now.place, :N_NOTE_TOKENS] > 0, self.sounded)
         self.previous = self.planes[:, now.place, :N_NOTE_TOKENS].copy()
 
     def _token(
