@@ -164,7 +164,7 @@ def test_smoothed_labels_cost_what_the_even_distribution_costs(load):
 class TestRuns:
     def test_a_run_learns_and_is_the_same_again(self, load, songs):
         runs, variants = load("_short_runs"), load("_variants")
-        plan = runs.Plan(updates=20, batch_songs=4, chunk_steps=16, songs=1)
+        plan = runs.Plan(updates=60, batch_songs=4, chunk_steps=16, songs=1)
         variant = variants.Variant(variants.BASE, settings=WIDTHS)
         first, again = (runs.run_variant(variant, 0, plan, songs) for _ in range(2))
         assert first["mean"] == again["mean"]

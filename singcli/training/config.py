@@ -23,7 +23,7 @@ class NetworkConfig(ConfigTable):
     lstm: Width = 384
     roll: Width = 128
     draft: Width = 128
-    bar: Width = 64
+    bar: Width = 96
     context: Width = 64
     hidden: Width = 320
     duration: Width = 128
