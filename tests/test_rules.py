@@ -186,7 +186,7 @@ class TestRuleKeeper:
         held = FREE.copy()
         held[0, 100] = True
         bias = self.keeper().taste(np.full(2, N_PITCHES), held)
-        assert bias[0, 100] == np.float32(RESTRIKE_ODDS)
+        assert bias[0, 100] == np.float32(RESTRIKE_ODDS[1])
         assert np.count_nonzero(bias) == 1
 
     def test_the_lead_is_drawn_to_the_register_it_has_kept(self):

@@ -36,7 +36,7 @@ DENSITY_GAIN = 0.5  # logits of every note, a note a beat outside
 POLYPHONY = (3.5, 4.2)  # pitches at once between which nothing is done
 POLYPHONY_GAIN = 0.6  # logits of a doubled duration, a pitch outside
 THICKNESS_BEATS = 16  # over which density and polyphony are averaged
-RESTRIKE_ODDS = -1.0  # logits of a note that has sounded up to now
+RESTRIKE_ODDS = (-0.25, -1.0)  # logits of a note that has sounded up to now, of each voice
 
 _PITCHES = np.arange(N_PITCHES)
 _LEAD_PITCHES = _PITCHES[::-1]  # of its tokens
@@ -121,7 +121,7 @@ class RuleKeeper:
         sounded : np.ndarray, shape=(R, 176), bool
             Notes that sounded in the step before.
         """
-        bias = sounded * np.float32(RESTRIKE_ODDS)
+        bias = sounded * np.repeat(np.array(RESTRIKE_ODDS, np.float32), N_PITCHES)
         bias[:, :N_PITCHES] += _LEAPS[lead]
         surplus = self._foreign_surplus
         if (surplus > 0).any():
