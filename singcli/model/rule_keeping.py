@@ -40,6 +40,7 @@ RESTRIKE_ODDS = (-0.25, -1.0)  # logits of a note that has sounded up to now, of
 
 _PITCHES = np.arange(N_PITCHES)
 _LEAD_PITCHES = _PITCHES[::-1]  # of its tokens
+_RESTRIKE = np.repeat(np.array(RESTRIKE_ODDS, np.float32), N_PITCHES)
 _LEAPS = np.zeros((N_PITCHES + 1, N_PITCHES), np.float32)  # last pitch (or `NO_LEAD`), lead token
 _LEAPS[:NO_LEAD] = LEAP_ODDS * (np.abs(_LEAD_PITCHES - _PITCHES[:, None]) > OCTAVE)
 
@@ -121,7 +122,7 @@ class RuleKeeper:
         sounded : np.ndarray, shape=(R, 176), bool
             Notes that sounded in the step before.
         """
-        bias = sounded * np.repeat(np.array(RESTRIKE_ODDS, np.float32), N_PITCHES)
+        bias: Floats = np.where(sounded, _RESTRIKE, np.float32(0.0))
         bias[:, :N_PITCHES] += _LEAPS[lead]
         surplus = self._foreign_surplus
         if (surplus > 0).any():
