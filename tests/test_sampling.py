@@ -71,16 +71,19 @@ def test_strictness_raises_the_overlap_of_repeats(runtime):
     assert means[-1] > means[0] + 0.1
 
 
-def test_steering_brings_the_music_nearer_to_the_wanted_matrix(runtime):
+def test_steering_brings_the_music_nearer_to_the_wanted_matrix():
+    from singcli.generate import model_path
     from singcli.metrics.structure import structure_correlation
     from singcli.structure.ssm import ssm_from_score
 
+    runtime = Runtime.open(model_path("pop"))  # an untrained network has little to be steered
+
     def mean_r(candidates):
         options = SamplingOptions(candidates=candidates, steering=0.8)
-        songs = sample_scores(runtime, [PLAN] * 8, range(8), options)
+        songs = sample_scores(runtime, [PLAN] * 6, range(6), options)
         return np.mean([structure_correlation(PLAN.ssm, ssm_from_score(song)) for song in songs])
 
-    assert mean_r(16) > mean_r(1)
+    assert mean_r(8) > mean_r(1) + 0.1
 
 
 def test_known_repeats_keep_the_overlap_that_is_wanted(runtime):
