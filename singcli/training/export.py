@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from singcli import __version__
 from singcli.errors import InputError, SingError
 from singcli.files import validate_new_file, write_bytes
 from singcli.model.contract import (
@@ -33,7 +32,7 @@ from singcli.training.config import TrainConfig
 from singcli.training.graph import OPSET, NotePart, model_from_network
 from singcli.training.networks import PointerNetwork, StepInputs
 from singcli.training.quantisation import quantise_model
-from singcli.training.run_folder import BEST
+from singcli.training.run_folder import BEST, licence_of_weights, training_facts
 from singcli.training.sing.export import (
     sing_card,
     sing_from_checkpoint,
@@ -171,8 +170,6 @@ def _validate_parity(parity: float, out: Path) -> None:
 
 
 def _card(checkpoint: Checkpoint, config: TrainConfig, licence: str | None) -> ModelCard:
-    data = checkpoint.run["data"]
-    progress = checkpoint.progress
     return ModelCard(
         name=config.name,
         sizes=config.network.sizes,
@@ -181,15 +178,8 @@ def _card(checkpoint: Checkpoint, config: TrainConfig, licence: str | None) -> M
         textures=tuple(Texture(**texture) for texture in checkpoint.run["textures"]),
         context_temperature=config.data.context_temperature,
         continuation_bonus=config.data.continuation_bonus,
-        licence=licence or "\n\n".join(data["licences"].values()) or "not stated",
-        training={
-            "singcli": __version__,
-            "config": config.model_dump(),
-            "data": data | {"licences": sorted(data["licences"])},
-            "epochs": progress.epoch,
-            "hours": round(progress.seconds / 3600, 2),
-            "validation": progress.figures,
-        },
+        licence=licence_of_weights(checkpoint, licence),
+        training=training_facts(checkpoint, config.model_dump()),
     )
 
 

@@ -26,8 +26,8 @@ from singcli.training.corpora import (
     styles_of,
 )
 from singcli.training.device import mixed_precision
+from singcli.training.epochs import run_epochs
 from singcli.training.examples import ExampleSettings, Trainable, epoch_draws
-from singcli.training.interrupts import held_interrupt
 from singcli.training.loss import State, chunk_loss
 from singcli.training.networks import PointerNetwork
 from singcli.training.run_folder import (
@@ -163,22 +163,16 @@ class Trainer:
         KeyboardInterrupt
             After saving.
         """
-        deadline = None if max_minutes is None else time.monotonic() + 60 * max_minutes
         self._log("start", run=self.run, progress=asdict(self.progress))
-        with held_interrupt() as interrupted:
-
-            def should_stop() -> bool:
-                late = deadline is not None and time.monotonic() > deadline
-                return self.workers.sum(late or bool(interrupted))[0] > 0
-
-            while self.progress.epoch < self.config.run.epochs:
-                if not self._train_epoch(should_stop):
-                    self._save_last()
-                    if interrupted:
-                        raise KeyboardInterrupt
-                    return RunResult(finished=False, progress=self.progress)
-                self._end_epoch()
-        return RunResult(finished=True, progress=self.progress)
+        return run_epochs(
+            self.progress,
+            self.config.run.epochs,
+            self.workers,
+            max_minutes=max_minutes,
+            train_epoch=self._train_epoch,
+            end_epoch=self._end_epoch,
+            save=self._save_last,
+        )
 
     def _train_epoch(self, should_stop: Callable[[], bool]) -> bool:
         """Train the rest of the current epoch; return False where it was cut short."""

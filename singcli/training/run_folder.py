@@ -1,4 +1,4 @@
-"""The folder of a training run: its checkpoints, its log, and what a resumed run may not change."""
+"""A training run: its folder and log, what resuming may not change, what a card tells of it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from singcli import __version__
 from singcli.errors import InputError
 from singcli.files import append_line
 from singcli.training.checkpoint import Checkpoint, Progress
@@ -70,3 +71,21 @@ def write_log(run_dir: Path, event: str, started: float, **fields: Any) -> None:
     """Append a line to the log; `started` is the run's beginning as of `time.monotonic`."""
     line = {"event": event, "seconds": round(time.monotonic() - started, 1)} | fields
     append_line(run_dir / LOG, json.dumps(line))
+
+
+def licence_of_weights(checkpoint: Checkpoint, stated: str | None) -> str:
+    """Return the licence as stated, else those of the training data."""
+    return stated or "\n\n".join(checkpoint.run["data"]["licences"].values()) or "not stated"
+
+
+def training_facts(checkpoint: Checkpoint, config: dict[str, Any]) -> dict[str, Any]:
+    """Return what the card of a model file tells of its training."""
+    data, progress = checkpoint.run["data"], checkpoint.progress
+    return {
+        "singcli": __version__,
+        "config": config,
+        "data": data | {"licences": sorted(data["licences"])},
+        "epochs": progress.epoch,
+        "hours": round(progress.seconds / 3600, 2),
+        "validation": progress.figures,
+    }

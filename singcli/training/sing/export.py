@@ -7,7 +7,6 @@ import time
 import numpy as np
 import torch
 
-from singcli import __version__
 from singcli.errors import InputError
 from singcli.model.runtime import opened_file
 from singcli.model.sing.contract import SingCard
@@ -15,6 +14,7 @@ from singcli.model.sing.roll_out import HIDDEN
 from singcli.model.sing.runtime import SingRuntime
 from singcli.structure.texture import Texture
 from singcli.training.checkpoint import Checkpoint
+from singcli.training.run_folder import licence_of_weights, training_facts
 from singcli.training.sing.config import SingConfig
 from singcli.training.sing.graph import model_from_sing
 from singcli.training.sing.network import SingNetwork
@@ -63,22 +63,14 @@ def validate_weights(weights: str) -> None:
 def sing_card(checkpoint: Checkpoint, licence: str | None) -> SingCard:
     """Return the card of the model file, by default with the licences of the training data."""
     config = SingConfig.model_validate(checkpoint.run["config"])
-    data, progress = checkpoint.run["data"], checkpoint.progress
     return SingCard(
         name=config.name,
         attention=config.network.attention,
         seed_rows=config.training.seed_rows,
         sampling=config.sampling.settings,
         textures=(Texture(**checkpoint.run["texture"]),),
-        licence=licence or "\n\n".join(data["licences"].values()) or "not stated",
-        training={
-            "singcli": __version__,
-            "config": config.model_dump(),
-            "data": data | {"licences": sorted(data["licences"])},
-            "epochs": progress.epoch,
-            "hours": round(progress.seconds / 3600, 2),
-            "validation": progress.figures,
-        },
+        licence=licence_of_weights(checkpoint, licence),
+        training=training_facts(checkpoint, config.model_dump()),
     )
 
 

@@ -18,7 +18,7 @@ from singcli.row_dataset import RowDataset, Segment
 from singcli.structure.row_ssm import row_ssm
 from singcli.structure.texture import fit_texture
 from singcli.training.checkpoint import Checkpoint, Progress, write_checkpoint
-from singcli.training.interrupts import held_interrupt
+from singcli.training.epochs import run_epochs
 from singcli.training.run_folder import (
     BEST,
     LAST,
@@ -136,22 +136,16 @@ class SingTrainer:
         KeyboardInterrupt
             After saving.
         """
-        deadline = None if max_minutes is None else time.monotonic() + 60 * max_minutes
         self._log("start", run=self.run, progress=asdict(self.progress))
-        with held_interrupt() as interrupted:
-
-            def should_stop() -> bool:
-                late = deadline is not None and time.monotonic() > deadline
-                return self.workers.sum(late or bool(interrupted))[0] > 0
-
-            while self.progress.epoch < self.config.run.epochs:
-                if not self._train_epoch(should_stop):
-                    self._save(LAST)
-                    if interrupted:
-                        raise KeyboardInterrupt
-                    return RunResult(finished=False, progress=self.progress)
-                self._end_epoch()
-        return RunResult(finished=True, progress=self.progress)
+        return run_epochs(
+            self.progress,
+            self.config.run.epochs,
+            self.workers,
+            max_minutes=max_minutes,
+            train_epoch=self._train_epoch,
+            end_epoch=self._end_epoch,
+            save=lambda: self._save(LAST),
+        )
 
     def _train_epoch(self, should_stop: Callable[[], bool]) -> bool:
         """Train the rest of the current epoch; return False where it was cut short."""
