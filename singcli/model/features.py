@@ -346,8 +346,8 @@ def articulation_columns(
     np.ndarray, shape=(n, N_ARTICULATION), float32
         Held; just ended; ended a step ago; then `endings`.
     """
-    now = np.stack([held, ~held & (silence == 0), ~held & (silence == 1)], axis=1)
-    return np.concatenate([now, endings], axis=1).astype(np.float32)
+    ended = ending_outcomes(held, silence)
+    return np.concatenate([held[:, None], ended, endings], axis=1).astype(np.float32)
 
 
 def ending_outcomes(held: npt.NDArray[np.bool_], silence: npt.NDArray[np.int64]) -> Floats:

@@ -35,13 +35,14 @@ from singcli.model.row_features import RowPlan, roll_from_rows, row_tokens, rows
 from singcli.model.rows import RowTask
 from singcli.model.runtime import Arrays, Runtime
 from singcli.model.steering import (
+    CHROMA_PULL,
     LEAST_PAST_BEATS,
     OTHER_SOURCES,
-    RIDGE,
     SHIFT_SPREAD,
-    TINY,
     choose_candidate,
+    ridge_weights,
     row_errors,
+    scaled,
     steering_weight,
 )
 from singcli.music.score import N_PITCHES
@@ -51,7 +52,6 @@ from singcli.structure.ssm import unit_rows
 Floats = npt.NDArray[np.float32]
 
 MOST_OTHER_SOURCES = 3
-CHROMA_PULL = 5.5
 _DRAWS = 2  # a token and a duration
 
 
@@ -249,10 +249,7 @@ class _Writer:
         if row < LEAST_PAST_BEATS or self.pointer.steering == 0 or self.pointer.candidates == 1:
             return pull
         past = self.chroma[:row].astype(np.float64)
-        centred = past - past.mean(axis=0)
-        wanted = self.plan.ssm[row, :row] - self.plan.ssm[row, :row].mean()
-        weights = np.linalg.solve(centred.T @ centred + RIDGE * np.eye(12), centred.T @ wanted)
-        weights /= max(np.abs(weights).max(), TINY)
+        weights = scaled(ridge_weights(self.plan.ssm[row, :row].astype(np.float64), past))
         pull[0] = CHROMA_PULL * self.pointer.steering * weights[TOKEN_PITCH % 12]
         return pull
 

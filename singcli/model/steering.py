@@ -107,20 +107,37 @@ def attraction(row: Vector, features: Floats, strength: float) -> Floats:
     centred = row - row.mean()
     past = features[: len(row)]
     few = np.concatenate([past[:, CHROMA_COLUMNS], past[:, RHYTHM_COLUMNS]], axis=1, dtype=float)
-    few -= few.mean(axis=0)
-    weights = np.linalg.solve(few.T @ few + RIDGE * np.eye(few.shape[1]), few.T @ centred)
+    weights = ridge_weights(row, few)
     of_class, of_step = weights[:-STEPS_PER_BEAT], weights[-STEPS_PER_BEAT:]
     tune = (centred.astype(np.float32) @ past[:, TUNE_COLUMNS]).reshape(STEPS_PER_BEAT, -1)
-    attracted += CHROMA_PULL * _scaled(of_class)[_CLASS_OF_TOKEN]
-    attracted += RHYTHM_PULL * _scaled(of_step)[:, None]
-    attracted[:, :N_PITCHES] += TUNE_PULL * _scaled(tune)[:, ::-1]
+    attracted += CHROMA_PULL * scaled(of_class)[_CLASS_OF_TOKEN]
+    attracted += RHYTHM_PULL * scaled(of_step)[:, None]
+    attracted[:, :N_PITCHES] += TUNE_PULL * scaled(tune)[:, ::-1]
     return attracted * np.float32(strength)
 
 
-def _scaled(weights: Vector) -> Vector:
+def ridge_weights(row: Vector, features: Vector) -> Vector:
+    """Explain a row by features of the past, both centred (ridge regression).
+
+    Parameters
+    ----------
+    row : np.ndarray, shape=(n_past,)
+    features : np.ndarray, shape=(n_past, n_features)
+
+    Returns
+    -------
+    np.ndarray, shape=(n_features,)
+    """
+    past = features - features.mean(axis=0)
+    explained = past.T @ (row - row.mean())
+    weights: Vector = np.linalg.solve(past.T @ past + RIDGE * np.eye(past.shape[1]), explained)
+    return weights
+
+
+def scaled(weights: Vector) -> Vector:
     """Bring the largest weight to 1 or -1."""
-    scaled: Vector = weights / max(np.abs(weights).max(), TINY)
-    return scaled
+    largest: Vector = weights / max(np.abs(weights).max(), TINY)
+    return largest
 
 
 def row_errors(rows: Floats, wanted: Vector) -> Vector:
