@@ -2,7 +2,8 @@
 
 The same network, mixture and steering as for songs in bars and beats (`sampling`), where a step is
 a row. From one state several candidates for the next row are drawn; they differ in their dice, in
-how strongly they copy, and some in the row that they copy; one is kept.
+how strongly they copy, and some in the row that they copy; one is kept. Many pieces are written at
+once, and none depends on the others.
 
 References
 ----------
@@ -13,23 +14,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from singcli.model import choice
 from singcli.model.contract import (
     DURATIONS,
     MAX_NOTES_PER_STEP,
     N_NOTE_TOKENS,
     NO_BASS,
     NO_DURATION,
-    START,
-    STOP,
     TOKEN_PITCH,
-    note_inputs,
     step_inputs,
+)
+from singcli.model.row_candidates import (
+    DRAWS,
+    FIRST,
+    Casts,
+    Floats,
+    Indices,
+    Looks,
+    Notes,
+    draw_candidates,
 )
 from singcli.model.row_features import RowPlan, roll_from_rows, row_tokens, rows_ago
 from singcli.model.rows import RowTask
@@ -46,13 +53,12 @@ from singcli.model.steering import (
     steering_weight,
 )
 from singcli.music.score import N_PITCHES
-from singcli.structure.row_ssm import Roll, row_chroma
+from singcli.structure.row_ssm import N_CLASSES, Roll
 from singcli.structure.ssm import unit_rows
 
-Floats = npt.NDArray[np.float32]
-
 MOST_OTHER_SOURCES = 3
-_DRAWS = 2  # a token and a duration
+_CLASS_OF_NOTE = TOKEN_PITCH[FIRST:] % N_CLASSES
+_CLASSES = np.eye(N_CLASSES, dtype=np.float32)[_CLASS_OF_NOTE]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,210 +84,227 @@ class RowPointer:
 
     def generate(self, tasks: Sequence[RowTask], seeds: Sequence[int]) -> list[Roll]:
         """Write one piece for each task and seed, see `RowGenerator`."""
-        return [
-            _Writer(self, task, np.random.Generator(np.random.PCG64(seed))).write()
-            for task, seed in zip(tasks, seeds, strict=True)
-        ]
+        return _Writer(self, tasks, seeds).write() if tasks else []
+
+
+class _Sources(NamedTuple):
+    """The rows that pieces look back at, those of a piece side by side, its repeat map's first.
+
+    `row` (K,) and `piece` (K,) of each; `first` and `counts` of each piece that is written.
+    """
+
+    row: Indices
+    piece: Indices
+    first: Indices
+    counts: Indices
 
 
 class _Writer:
-    """One piece while it is being written."""
+    """Pieces while they are being written, all of them a row at a time."""
 
-    def __init__(self, pointer: RowPointer, task: RowTask, rng: np.random.Generator) -> None:
+    def __init__(self, pointer: RowPointer, tasks: Sequence[RowTask], seeds: Sequence[int]) -> None:
         card = pointer.runtime.card
-        self.pointer, self.rng = pointer, rng
-        self.plan = RowPlan.from_ssm(
-            task.ssm,
-            kind="music",
-            temperature=card.context_temperature,
-            continuation_bonus=card.continuation_bonus,
-        )
-        self.given = row_tokens(task.seed_rows)
-        n = task.n_rows
+        self.pointer = pointer
+        self.rngs = [np.random.Generator(np.random.PCG64(seed)) for seed in seeds]
+        self.plans = [
+            RowPlan.from_ssm(
+                task.ssm,
+                kind="music",
+                temperature=card.context_temperature,
+                continuation_bonus=card.continuation_bonus,
+            )
+            for task in tasks
+        ]
+        self.given = [row_tokens(task.seed_rows) for task in tasks]
+        self.lengths = np.array([task.n_rows for task in tasks])
+        n, longest = len(tasks), int(self.lengths.max())
         # History; its last row stays empty and is what row -1 means.
-        self.planes = np.zeros((n + 1, 2 * N_NOTE_TOKENS), np.float32)
-        self.durations = np.full((n + 1, N_NOTE_TOKENS), NO_DURATION, np.int8)
-        self.chroma = np.zeros((n, 12), np.float32)
-        self.ago = rows_ago(n + 1)
-        self.source = np.append(self.plan.repeat_map.source, -1).astype(np.int64)
-        self.state = step_inputs(1, card.sizes)
-        self.remaining = np.zeros(N_NOTE_TOKENS, np.int32)
-        self.bass = NO_BASS
+        self.planes = np.zeros((n, longest + 1, 2 * N_NOTE_TOKENS), np.float32)
+        self.durations = np.full((n, longest + 1, N_NOTE_TOKENS), NO_DURATION, np.int8)
+        self.chroma = np.zeros((n, longest, N_CLASSES), np.float32)
+        self.ago = rows_ago(longest + 1)
+        self.source = np.full((n, longest + 1), -1, np.int64)
+        for piece, plan in enumerate(self.plans):
+            self.source[piece, : len(plan.ssm)] = plan.repeat_map.source
+        state = step_inputs(n, card.sizes)
+        self.hidden, self.cell = state["hidden"], state["cell"]
+        self.remaining = np.zeros((n, N_NOTE_TOKENS), np.int32)
+        self.bass = np.full(n, NO_BASS, np.int64)
 
-    def write(self) -> Roll:
+    def write(self) -> list[Roll]:
         """Write all rows."""
-        for row in range(len(self.plan.ssm)):
+        for row in range(int(self.lengths.max())):
             self._write_row(row)
-        return roll_from_rows(self.planes[:-1, N_NOTE_TOKENS:] > 0)
+        return [
+            roll_from_rows(planes[:n_rows, N_NOTE_TOKENS:] > 0)
+            for planes, n_rows in zip(self.planes, self.lengths, strict=True)
+        ]
 
     def _write_row(self, row: int) -> None:
-        sources = self._sources(row)
+        pieces = np.flatnonzero(self.lengths > row)
+        free = np.array([self._is_free(row, int(piece)) for piece in pieces])
+        sources = self._sources(row, pieces, free)
         out = self.pointer.runtime.step(self._inputs(row, sources))
-        self.remaining = np.maximum(self.remaining - 1, 0)
-        if row < len(self.given.onsets):
-            self._keep(row, self.given.onsets[row], self.given.duration_map[row], out, 0)
-        elif self.plan.silent[row]:
-            self.remaining[:] = 0
-            nothing = np.zeros(N_NOTE_TOKENS, np.bool_)
-            self._keep(row, nothing, np.full(N_NOTE_TOKENS, NO_DURATION), out, 0)
-        else:
-            which = self._source_of_candidate(len(sources))
-            onsets, durations = self._candidates(row, sources, which, out)
-            kept = self._choose(row, onsets)
-            self._keep(row, onsets[kept], durations[kept], out, int(which[kept]))
+        self.remaining[pieces] = np.maximum(self.remaining[pieces] - 1, 0)
+        for piece, first in zip(pieces[~free], sources.first[~free], strict=True):
+            self._keep(row, piece, *self._fixed(row, piece), out, first)
+        if free.any():
+            self._write_free(row, pieces[free], sources, free, out)
 
-    def _sources(self, row: int) -> npt.NDArray[np.int64]:
-        """Return the rows that candidates look back at: the repeat map's first, then the likest."""
-        own = self.source[row : row + 1]
-        n_other = min(int(self.pointer.candidates * OTHER_SOURCES), MOST_OTHER_SOURCES, row)
-        others = np.argsort(-self.plan.ssm[row, :row], kind="stable")[:n_other]
-        return np.concatenate([own, others[others != own]])
+    def _is_free(self, row: int, piece: int) -> bool:
+        """Tell whether a row is neither given nor silent."""
+        return row >= len(self.given[piece].onsets) and not self.plans[piece].silent[row]
 
-    def _source_of_candidate(self, n_sources: int) -> npt.NDArray[np.int64]:
-        """Return the place of each candidate's source among the sources."""
+    def _fixed(self, row: int, piece: int) -> tuple[Notes, npt.NDArray[np.int8]]:
+        """Return onsets and durations, (176,), of a row that is given or silent."""
+        given = self.given[piece]
+        if row < len(given.onsets):
+            return given.onsets[row], given.duration_map[row]
+        self.remaining[piece] = 0
+        return np.zeros(N_NOTE_TOKENS, np.bool_), np.full(N_NOTE_TOKENS, NO_DURATION, np.int8)
+
+    def _write_free(
+        self, row: int, pieces: Indices, sources: _Sources, free: Notes, out: Arrays
+    ) -> None:
+        """Draw candidates of these pieces, and keep one of each."""
         m = self.pointer.candidates
-        n_other = int(m * OTHER_SOURCES) if n_sources > 1 else 0
-        others = 1 + np.arange(n_other) % max(n_sources - 1, 1)
-        return np.concatenate([np.zeros(m - n_other, np.int64), others])
+        held = self.remaining[:, FIRST:] > 0
+        taste = np.zeros((len(self.plans), N_PITCHES), np.float32)
+        for piece in pieces:
+            taste[piece] = self._taste(row, piece)
+        looks = Looks(
+            out=out,
+            drafts=self.planes[sources.piece, sources.row, :N_NOTE_TOKENS],
+            durations=self.durations[sources.piece, sources.row],
+            piece=sources.piece,
+            taste=taste,
+            held=held,
+            bass=self.bass,
+        )
+        casts = self._casts(pieces, sources.first[free], sources.counts[free])
+        onsets, durations = draw_candidates(
+            self.pointer.runtime, looks, casts, temperature=self.pointer.temperature
+        )
+        for place, piece in enumerate(pieces):
+            own = slice(place * m, (place + 1) * m)
+            kept = own.start + self._choose(row, piece, onsets[own], held[piece])
+            none = np.zeros(FIRST, np.bool_)
+            self._keep(
+                row,
+                piece,
+                np.concatenate([none, onsets[kept]]),
+                np.concatenate([np.where(none, 0, NO_DURATION), durations[kept]]),
+                out,
+                int(casts.source[kept]),
+            )
 
-    def _inputs(self, row: int, sources: npt.NDArray[np.int64]) -> Arrays:
-        """Return the inputs of the step part, one row for each source."""
-        n = len(sources)
-        draft = self.planes[sources]
-        following = np.where(sources >= 0, sources + 1, -1)
-        following[0] = self.source[row + 1]
-        following[1:][following[1:] >= row] = -1
-        context = self.plan.weights[row, :row] @ self.planes[:row]
-        ago = np.concatenate([self.ago[:, row], self.ago[:, row + 1]])
-        alike = np.where(sources >= 0, self.plan.ssm[row, sources], 0.0).clip(0.0, 1.0)
-        alike[0] = self.plan.repeat_map.grade[row]
-        has_onset = draft[:, :N_NOTE_TOKENS].any(axis=1)
-        shared: dict[str, npt.NDArray[Any]] = {
-            "previous": self.planes[row - 1, :N_NOTE_TOKENS],
-            "carried": (self.remaining > 1).astype(np.float32),
-            "bars_ago": self.planes[ago, :N_NOTE_TOKENS].reshape(-1),
-            "context": context,
-            "place": self.plan.place[row],
-            "bass": np.asarray(self.bass),
-            "hidden": self.state["hidden"][0],
-            "cell": self.state["cell"][0],
-        }
-        blank = step_inputs(n, self.pointer.runtime.card.sizes)
-        return (
-            blank
-            | {name: np.repeat(value[None], n, 0) for name, value in shared.items()}
-            | {
-                "draft": draft,
-                "next_draft": self.planes[following],
-                "grade": np.stack([alike, has_onset], axis=1).astype(np.float32),
-            }
+    def _sources(self, row: int, pieces: Indices, free: Notes) -> _Sources:
+        """Return the rows to look back at: the repeat map's, and the likest ones if it is free."""
+        found = [self.source[pieces, row, None][at] for at in range(len(pieces))]
+        n_other = min(int(self.pointer.candidates * OTHER_SOURCES), MOST_OTHER_SOURCES, row)
+        for at in np.flatnonzero(free):
+            past = self.plans[pieces[at]].ssm[row, :row]
+            others = np.argsort(-past, kind="stable")[:n_other]
+            found[at] = np.append(found[at], others[others != found[at]])
+        count = np.array([len(rows) for rows in found])
+        return _Sources(
+            np.concatenate(found), np.repeat(pieces, count), np.cumsum(count) - count, count
         )
 
-    def _candidates(
-        self, row: int, sources: npt.NDArray[np.int64], which: npt.NDArray[np.int64], out: Arrays
-    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
-        """Draw onsets and classes of durations, (M, 176), of all candidates."""
+    def _casts(self, pieces: Indices, first: Indices, count: Indices) -> Casts:
+        """Give every candidate a source, a shift and its dice."""
         m = self.pointer.candidates
-        onsets = np.zeros((m, N_NOTE_TOKENS), np.bool_)
-        durations = np.full((m, N_NOTE_TOKENS), NO_DURATION, np.int64)
-        drafts = self.planes[sources, :N_NOTE_TOKENS]
-        following = choice.next_token_table(drafts > 0)
         shift = np.linspace(*(SHIFT_SPREAD if m > 1 else (0.0, 0.0)), m, dtype=np.float32)
-        pull = self._pull(row)
-        asleep = not (self.remaining > 0).any()
-        uniforms = self.rng.random((m, MAX_NOTES_PER_STEP + 1, _DRAWS))
-        alive = np.arange(m)
-        last = np.full(m, START, np.int64)
-        chosen = np.zeros((m, self.pointer.runtime.card.sizes.hidden), np.float32)
-        before = last
-        for index in range(MAX_NOTES_PER_STEP + 1):
-            note = np.where(last == START, 0, last)
-            place = which[alive]
-            scores = self.pointer.runtime.note(
-                note_inputs(len(alive), self.pointer.runtime.card.sizes)
-                | {
-                    "features": out["step_features"][place],
-                    "token_bias": out["step_token_bias"][place],
-                    "chosen": chosen,
-                    "last_token": last,
-                    "draft_onsets": drafts[place],
-                    "last_bass": np.full(len(alive), self.bass),
-                    "draft_duration": self.durations[sources[place], note].astype(np.int64),
-                    "chord_duration": np.where(
-                        before == START,
-                        NO_DURATION,
-                        durations[alive, np.where(before == START, 0, before)],
-                    ),
-                }
-            )
-            if index > 0:
-                probs = choice.softmax(scores["duration_logits"])
-                durations[alive, last] = choice.draw(probs, uniforms[alive, index, 1])
-            if index == MAX_NOTES_PER_STEP:
-                break
-            probs = choice.note_probs(
-                scores["logits"],
-                scores["gate"],
-                following[place, np.where(last == START, 0, last + 1)],
-                drafts[place] > 0,
-                shift=shift[alive],
-                temperature=self.pointer.temperature,
-                attraction=pull,
-            )
-            probs[:, :N_NOTE_TOKENS][:, self.remaining > 0] = 0.0  # it is sounding already
-            if index == 0 and asleep:
-                probs = choice.woken(probs, np.ones(len(probs), np.bool_))
-            token = choice.draw(probs, uniforms[alive, index, 0])
-            going = token != STOP
-            alive, before, last = alive[going], last[going], token[going]
-            chosen = scores["next_chosen"][going]
-            onsets[alive, last] = True
-            if len(alive) == 0:
-                break
-        return onsets, durations
+        n_other = np.where(count > 1, int(m * OTHER_SOURCES), 0)
+        turn = np.arange(m) - (m - n_other)[:, None]  # below 0: looks back at the repeat map's
+        place = np.where(turn < 0, 0, 1 + turn % np.maximum(count - 1, 1)[:, None])
+        shape = (m, MAX_NOTES_PER_STEP + 1, DRAWS)
+        uniforms = np.concatenate([self.rngs[piece].random(shape) for piece in pieces])
+        return Casts((first[:, None] + place).reshape(-1), np.tile(shift, len(pieces)), uniforms)
 
-    def _pull(self, row: int) -> Floats:
-        """Return what speaks for each note because its pitch class helps to make the row.
+    def _inputs(self, row: int, sources: _Sources) -> Arrays:
+        """Return the inputs of the step part, one row for each source."""
+        source, piece = sources.row, sources.piece
+        draft = self.planes[piece, source]
+        following = np.where((source >= 0) & (source + 1 < row), source + 1, -1)
+        following[sources.first] = self.source[piece[sources.first], row + 1]
+        alike = np.array(
+            [
+                self.plans[p].ssm[row, s] if s >= 0 else 0.0
+                for p, s in zip(piece, source, strict=True)
+            ]
+        ).clip(0.0, 1.0)
+        alike[sources.first] = [self.plans[p].repeat_map.grade[row] for p in piece[sources.first]]
+        has_onset = draft[:, :N_NOTE_TOKENS].any(axis=1)
+        ago = np.concatenate([self.ago[:, row], self.ago[:, row + 1]])
+        context = np.stack(
+            [self.plans[p].weights[row, :row] @ self.planes[p, :row] for p in piece[sources.first]]
+        )
+        inputs: dict[str, npt.NDArray[Any]] = {
+            "previous": self.planes[piece, row - 1, :N_NOTE_TOKENS],
+            "carried": (self.remaining[piece] > 1).astype(np.float32),
+            "draft": draft,
+            "next_draft": self.planes[piece, following],
+            "bars_ago": self.planes[piece[:, None], ago, :N_NOTE_TOKENS].reshape(len(piece), -1),
+            "context": np.repeat(context, sources.counts, axis=0),
+            "place": np.stack([self.plans[p].place[row] for p in piece]),
+            "grade": np.stack([alike, has_onset], axis=1).astype(np.float32),
+            "bass": self.bass[piece],
+            "hidden": self.hidden[piece],
+            "cell": self.cell[piece],
+        }
+        return step_inputs(len(piece), self.pointer.runtime.card.sizes) | inputs
+
+    def _taste(self, row: int, piece: int) -> Floats:
+        """Return what speaks for each pitch because its class helps to make the row, (88,).
 
         As `steering.attraction`: ridge regression of the row on the chroma of the past.
         """
-        pull = np.zeros((1, N_NOTE_TOKENS), np.float32)
-        if row < LEAST_PAST_BEATS or self.pointer.steering == 0 or self.pointer.candidates == 1:
-            return pull
-        past = self.chroma[:row].astype(np.float64)
-        weights = scaled(ridge_weights(self.plan.ssm[row, :row].astype(np.float64), past))
-        pull[0] = CHROMA_PULL * self.pointer.steering * weights[TOKEN_PITCH % 12]
-        return pull
+        strength = self.pointer.steering
+        if row < LEAST_PAST_BEATS or strength == 0 or self.pointer.candidates == 1:
+            return np.zeros(N_PITCHES, np.float32)
+        past = self.chroma[piece, :row].astype(np.float64)
+        wanted = self.plans[piece].ssm[row, :row].astype(np.float64)
+        weights = scaled(ridge_weights(wanted, past))
+        taste: Floats = (CHROMA_PULL * strength * weights)[_CLASS_OF_NOTE].astype(np.float32)
+        return taste
 
-    def _choose(self, row: int, onsets: npt.NDArray[np.bool_]) -> int:
-        """Return the candidate that is kept."""
-        chroma = self._chroma(onsets)
-        errors = row_errors(
-            chroma @ self.chroma[:row].T, self.plan.ssm[row, :row].astype(np.float64)
-        )
+    def _choose(self, row: int, piece: int, onsets: Notes, held: Notes) -> int:
+        """Return the candidate that is kept of those with these onsets, (M, 88).
+
+        How many notes begin is what any of them says; the matrix has a say in which ones.
+        """
+        uniforms = self.rngs[piece].random(2)
+        counts = onsets.sum(axis=1)
+        eligible = np.flatnonzero(counts == counts[int(uniforms[0] * len(counts))])
+        rows = _unit_chroma(onsets[eligible] | held) @ self.chroma[piece, :row].T
+        errors = row_errors(rows, self.plans[piece].ssm[row, :row].astype(np.float64))
         weight = steering_weight(self.pointer.steering)
-        return choose_candidate(errors, weight, self.rng.random())
-
-    def _chroma(self, onsets: npt.NDArray[np.bool_]) -> Floats:
-        """Return the unit chroma of rows with these onsets, shape=(M, 12)."""
-        chroma: Floats = unit_rows(row_chroma(roll_from_rows(onsets | (self.remaining > 0))))
-        return chroma
+        return int(eligible[choose_candidate(errors, weight, uniforms[1])])
 
     def _keep(
         self,
         row: int,
-        onsets: npt.NDArray[np.bool_],
+        piece: int,
+        onsets: Notes,
         durations: npt.NDArray[np.integer],
         out: Arrays,
-        place: int,
+        source: int,
     ) -> None:
-        """Write a row into the history."""
-        self.remaining[onsets] = DURATIONS[durations[onsets]]
-        self.planes[row, :N_NOTE_TOKENS] = onsets
-        self.planes[row, N_NOTE_TOKENS:] = self.remaining > 0
-        self.durations[row] = durations
-        self.chroma[row] = self._chroma(onsets[None])[0]
-        self.state["hidden"] = out["next_hidden"][place : place + 1]
-        self.state["cell"] = out["next_cell"][place : place + 1]
-        struck = onsets[N_PITCHES:]
-        self.bass = int(struck.argmax()) if struck.any() else self.bass
+        """Write a row, onsets and classes (176,), into the history."""
+        remaining = self.remaining[piece]
+        remaining[onsets] = DURATIONS[durations[onsets]]
+        self.planes[piece, row, :N_NOTE_TOKENS] = onsets
+        self.planes[piece, row, N_NOTE_TOKENS:] = remaining > 0
+        self.durations[piece, row] = durations
+        self.chroma[piece, row] = _unit_chroma(remaining[None, FIRST:] > 0)[0]
+        self.hidden[piece], self.cell[piece] = out["next_hidden"][source], out["next_cell"][source]
+        struck = onsets[FIRST:]
+        if struck.any():
+            self.bass[piece] = struck.argmax()
+
+
+def _unit_chroma(sounding: Notes) -> Floats:
+    """Return the unit chroma of rows, shape=(n, 12); as of `row_ssm`."""
+    chroma: Floats = unit_rows(sounding.astype(np.float32) @ _CLASSES)
+    return chroma
