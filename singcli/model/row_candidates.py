@@ -80,7 +80,7 @@ class _Beginnings(NamedTuple):
 
 
 def draw_candidates(
-    runtime: Runtime, looks: Looks, casts: Casts, *, temperature: float
+    runtime: Runtime, looks: Looks, casts: Casts, *, temperature: float, calm: float = 0.0
 ) -> Candidates:
     """Draw all candidates.
 
@@ -88,6 +88,8 @@ def draw_candidates(
     ----------
     temperature : float > 0
         Of the network's own notes.
+    calm : float
+        Log odds against a first note.
     """
     n_rows = len(casts.source)
     drawn = Candidates(
@@ -123,6 +125,7 @@ def draw_candidates(
         if index == 0:
             wakes = ~held.any(axis=1) & (probs[:, :END].sum(axis=1) > 0)
             probs[wakes, END] = 0.0
+            probs[:, :END] *= np.float32(np.exp(-calm))
         note = draw(probs, casts.uniforms[alive, index, 0])
         going = note != END
         alive, note = alive[going], note[going]

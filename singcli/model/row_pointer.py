@@ -25,40 +25,40 @@ from singcli.model.contract import (
     N_NOTE_TOKENS,
     NO_BASS,
     NO_DURATION,
-    TOKEN_PITCH,
     step_inputs,
 )
 from singcli.model.row_candidates import (
     DRAWS,
     FIRST,
     Casts,
-    Floats,
     Indices,
     Looks,
     Notes,
     draw_candidates,
 )
 from singcli.model.row_features import RowPlan, roll_from_rows, row_tokens, rows_ago
+from singcli.model.row_steering import (
+    CALM,
+    RowsLeft,
+    candidate_errors,
+    eligible,
+    pitch_taste,
+    released,
+    unit_chroma,
+)
 from singcli.model.rows import RowTask
 from singcli.model.runtime import Arrays, Runtime
 from singcli.model.steering import (
-    CHROMA_PULL,
-    LEAST_PAST_BEATS,
     OTHER_SOURCES,
     SHIFT_SPREAD,
     choose_candidate,
-    ridge_weights,
-    row_errors,
-    scaled,
     steering_weight,
 )
 from singcli.music.score import N_PITCHES
 from singcli.structure.row_ssm import N_CLASSES, Roll
-from singcli.structure.ssm import unit_rows
 
 MOST_OTHER_SOURCES = 3
-_CLASS_OF_NOTE = TOKEN_PITCH[FIRST:] % N_CLASSES
-_CLASSES = np.eye(N_CLASSES, dtype=np.float32)[_CLASS_OF_NOTE]
+_ROWS = np.append(DURATIONS, 0)  # of a class
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +105,7 @@ class _Writer:
     def __init__(self, pointer: RowPointer, tasks: Sequence[RowTask], seeds: Sequence[int]) -> None:
         card = pointer.runtime.card
         self.pointer = pointer
+        self.strength = pointer.steering if pointer.candidates > 1 else 0.0
         self.rngs = [np.random.Generator(np.random.PCG64(seed)) for seed in seeds]
         self.plans = [
             RowPlan.from_ssm(
@@ -171,7 +172,8 @@ class _Writer:
         held = self.remaining[:, FIRST:] > 0
         taste = np.zeros((len(self.plans), N_PITCHES), np.float32)
         for piece in pieces:
-            taste[piece] = self._taste(row, piece)
+            wanted = self.plans[piece].ssm[row, :row].astype(np.float64)
+            taste[piece] = pitch_taste(wanted, self.chroma[piece, :row], self.strength)
         looks = Looks(
             out=out,
             drafts=self.planes[sources.piece, sources.row, :N_NOTE_TOKENS],
@@ -183,11 +185,20 @@ class _Writer:
         )
         casts = self._casts(pieces, sources.first[free], sources.counts[free])
         onsets, durations = draw_candidates(
-            self.pointer.runtime, looks, casts, temperature=self.pointer.temperature
+            self.pointer.runtime,
+            looks,
+            casts,
+            temperature=self.pointer.temperature,
+            calm=CALM * self.strength,
         )
         for place, piece in enumerate(pieces):
             own = slice(place * m, (place + 1) * m)
-            kept = own.start + self._choose(row, piece, onsets[own], held[piece])
+            dice = self.rngs[piece].random((m, 1 + N_PITCHES))
+            held_on = released(self.remaining[piece, FIRST:], taste[piece], self.strength, dice)
+            left = np.where(onsets[own], _ROWS[durations[own]], held_on)
+            chosen = self._choose(row, piece, onsets[own], left)
+            self.remaining[piece, FIRST:] = held_on[chosen]
+            kept = own.start + chosen
             none = np.zeros(FIRST, np.bool_)
             self._keep(
                 row,
@@ -255,32 +266,14 @@ class _Writer:
         }
         return step_inputs(len(piece), self.pointer.runtime.card.sizes) | inputs
 
-    def _taste(self, row: int, piece: int) -> Floats:
-        """Return what speaks for each pitch because its class helps to make the row, (88,).
-
-        As `steering.attraction`: ridge regression of the row on the chroma of the past.
-        """
-        strength = self.pointer.steering
-        if row < LEAST_PAST_BEATS or strength == 0 or self.pointer.candidates == 1:
-            return np.zeros(N_PITCHES, np.float32)
-        past = self.chroma[piece, :row].astype(np.float64)
-        wanted = self.plans[piece].ssm[row, :row].astype(np.float64)
-        weights = scaled(ridge_weights(wanted, past))
-        taste: Floats = (CHROMA_PULL * strength * weights)[_CLASS_OF_NOTE].astype(np.float32)
-        return taste
-
-    def _choose(self, row: int, piece: int, onsets: Notes, held: Notes) -> int:
-        """Return the candidate that is kept of those with these onsets, (M, 88).
-
-        How many notes begin is what any of them says; the matrix has a say in which ones.
-        """
+    def _choose(self, row: int, piece: int, onsets: Notes, left: RowsLeft) -> int:
+        """Return the candidate that is kept of those with these onsets and rows left, (M, 88)."""
         uniforms = self.rngs[piece].random(2)
-        counts = onsets.sum(axis=1)
-        eligible = np.flatnonzero(counts == counts[int(uniforms[0] * len(counts))])
-        rows = _unit_chroma(onsets[eligible] | held) @ self.chroma[piece, :row].T
-        errors = row_errors(rows, self.plans[piece].ssm[row, :row].astype(np.float64))
+        choice = eligible(onsets.sum(axis=1), uniforms[0])
+        ssm, past = self.plans[piece].ssm, self.chroma[piece, :row]
+        errors = candidate_errors(ssm, row, past, left[choice])
         weight = steering_weight(self.pointer.steering)
-        return int(eligible[choose_candidate(errors, weight, uniforms[1])])
+        return int(choice[choose_candidate(errors, weight, uniforms[1])])
 
     def _keep(
         self,
@@ -297,14 +290,8 @@ class _Writer:
         self.planes[piece, row, :N_NOTE_TOKENS] = onsets
         self.planes[piece, row, N_NOTE_TOKENS:] = remaining > 0
         self.durations[piece, row] = durations
-        self.chroma[piece, row] = _unit_chroma(remaining[None, FIRST:] > 0)[0]
+        self.chroma[piece, row] = unit_chroma(remaining[None, FIRST:] > 0)[0]
         self.hidden[piece], self.cell[piece] = out["next_hidden"][source], out["next_cell"][source]
         struck = onsets[FIRST:]
         if struck.any():
             self.bass[piece] = struck.argmax()
-
-
-def _unit_chroma(sounding: Notes) -> Floats:
-    """Return the unit chroma of rows, shape=(n, 12); as of `row_ssm`."""
-    chroma: Floats = unit_rows(sounding.astype(np.float32) @ _CLASSES)
-    return chroma
