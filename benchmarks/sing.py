@@ -23,17 +23,20 @@ from pathlib import Path
 import tomli_w
 from _machine import cell_text, machine_line, markdown_table, run
 from _row_pictures import draw_template, spread_segments
+from _steering_curve import steering_curve
 
 from singcli.cli import main as singcli
 from singcli.errors import InputError
 from singcli.files import write_text
+from singcli.preparation.pool import default_jobs
 from singcli.protocol.run import model_names
 from singcli.protocol.workshop import ModelFile, Settings, Workshop
 from singcli.row_dataset import INDEX_NAME
 
 CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
 PAPER = CHECKPOINTS / "sing-paper.toml"
-CONFIGS = (PAPER, CHECKPOINTS / "sing-mended.toml", CHECKPOINTS / "rows.toml")
+CONFIGS = (PAPER, CHECKPOINTS / "sing.toml", CHECKPOINTS / "rows.toml")
+POINTERS = ("rows",)  # models whose steering is a matter of degree
 ABLATION = "no-attention"
 N_PICTURES = 5
 PICTURED = ("copy the most similar row", "bag of real rows, 64", "random notes")
@@ -149,6 +152,20 @@ def draw(bench: Bench, models: Sequence[Path]) -> None:
         draw_template(path, workshop, segment, [*model_names(settings), *PICTURED])
 
 
+def curve(bench: Bench, model: Path) -> None:
+    """Measure a pointer network on rows under stronger and stronger steering."""
+    path = bench.out / f"curve-{model.stem}.txt"
+    if not path.is_file():
+        table = steering_curve(
+            bench.rows,
+            model,
+            bench.out / f"curve-{model.stem}.png",
+            jobs=bench.jobs or default_jobs(),
+        )
+        write_text(path, table)
+    print(path.read_text(encoding="utf-8"))
+
+
 @contextlib.contextmanager
 def timed(bench: Bench, stage: str) -> Iterator[None]:
     """Add the seconds of a stage to what earlier runs of it took, also when it is interrupted."""
@@ -179,6 +196,9 @@ def stages(bench: Bench) -> Iterator[tuple[str, Callable[[], None]]]:
     models = [bench.model(config) for config in configs]
     yield "train scorer", functools.partial(train_scorer, bench)
     yield "evaluate", functools.partial(evaluate, bench, models)
+    for model in models:
+        if model.stem in POINTERS:
+            yield f"curve {model.stem}", functools.partial(curve, bench, model)
     yield "pictures", functools.partial(draw, bench, models)
 
 
