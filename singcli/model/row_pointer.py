@@ -79,7 +79,7 @@ class RowPointer:
     runtime: Runtime
     candidates: int = 64
     steering: float = 0.9
-    temperature: float = 1.0
+    temperature: float = 0.85
     name: str = field(default="pointer")
 
     def generate(self, tasks: Sequence[RowTask], seeds: Sequence[int]) -> list[Roll]:

@@ -16,7 +16,6 @@ import numpy.typing as npt
 from singcli.model.contract import TOKEN_PITCH
 from singcli.model.row_candidates import FIRST, Floats, Indices, Notes
 from singcli.model.steering import (
-    CHROMA_PULL,
     LEAST_PAST_BEATS,
     Vector,
     ridge_weights,
@@ -30,6 +29,7 @@ from singcli.structure.ssm import Matrix, unit_rows
 RowsLeft = npt.NDArray[np.integer]
 
 # Chosen on MAESTRO's validation split, see docs/benchmark.md.
+PULL = 2.5  # logits of the best pitch class, at strength 1
 ROWS_AHEAD, AHEAD_DECAY = 3, 0.7  # how far the choice looks, and what a row further on counts
 COUNT_SLACK = 1
 CALM = 0.9  # log odds against a first note, at strength 1: what is chosen sounds longer
@@ -58,7 +58,7 @@ def pitch_taste(wanted: Vector, past: Floats, strength: float) -> Floats:
     """
     if len(wanted) < LEAST_PAST_BEATS or strength == 0:
         return np.zeros(N_PITCHES, np.float32)
-    weights = CHROMA_PULL * strength * scaled(ridge_weights(wanted, past.astype(np.float64)))
+    weights = PULL * strength * scaled(ridge_weights(wanted, past.astype(np.float64)))
     taste: Floats = weights[_CLASS_OF_NOTE].astype(np.float32)
     return taste
 
