@@ -52,15 +52,26 @@ def song_score(n_bars, pitches_of_bar):
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_every_script_explains_itself(name):
+def test_every_script_explains_itself(load, name, monkeypatch, capsys):
+    script = load(name)
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        script.main()
+    assert ended.value.code == 0
+    assert f"python benchmarks/{name}.py" in " ".join(capsys.readouterr().out.split())
+    source = (FOLDER / f"{name}.py").read_text(encoding="utf-8")
+    assert source.endswith('\n\nif __name__ == "__main__":\n    run(main)\n')
+
+
+def test_a_script_explains_itself_as_a_program():
     result = subprocess.run(
-        [sys.executable, str(FOLDER / f"{name}.py"), "--help"],
+        [sys.executable, str(FOLDER / "prepare_speed.py"), "--help"],
         capture_output=True,
         text=True,
         check=False,
     )
     assert result.returncode == 0, result.stderr
-    assert f"python benchmarks/{name}.py" in " ".join(result.stdout.split())
+    assert "python benchmarks/prepare_speed.py" in " ".join(result.stdout.split())
 
 
 def test_every_script_is_named_in_the_results():
