@@ -10,8 +10,8 @@ import contextlib
 import errno
 import lzma
 import os
+import secrets
 import stat
-import tempfile
 import time
 import zipfile
 import zlib
@@ -73,24 +73,26 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
         If the block, or what comes before and after it, raises `OSError`.
     """
     try:
-        handle, name = tempfile.mkstemp(
-            prefix=TEMPORARY_PREFIX, suffix=path.suffix, dir=path.parent
-        )
-        os.close(handle)
-        temporary = Path(name)
+        temporary = _new_temporary(path)
         try:
             yield temporary
             if durable:
                 _flush(temporary)
-            mask = os.umask(0)
-            os.umask(mask)
-            temporary.chmod(0o666 & ~mask)  # mkstemp makes private files; a result is ordinary
             temporary.replace(path)
-        finally:
+        except BaseException:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
+            raise
     except OSError as error:
         raise WriteError(path, error) from error
+
+
+def _new_temporary(path: Path) -> Path:
+    """Make an empty file beside `path`, with the permissions of an ordinary one."""
+    name = f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}{path.suffix}"
+    temporary = path.with_name(name)
+    os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    return temporary
 
 
 def _flush(path: Path) -> None:

@@ -1,16 +1,45 @@
-"""Fixtures that several test modules share."""
+"""Fixtures that several test modules share, and how much of the machine the tests take."""
 
 from __future__ import annotations
 
+import functools
 import os
+import signal
+from collections.abc import Iterator
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # a process for each core, so a thread for each process
+    os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+import hypothesis
 import numpy as np
 import pytest
+import typer
 
+from singcli.cli import app
 from singcli.music.key import Key
 from singcli.music.score import ACCOMPANIMENT, LEAD, Score, regular_bars
 
+hypothesis.settings.register_profile("quick", max_examples=25, deadline=None)
+hypothesis.settings.register_profile("deep", max_examples=300, deadline=None)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
 os.environ["SINGCLI_PRESETS"] = os.devnull + "-no-such-folder"  # not the developer's own presets
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_command_line() -> None:
+    """Let Typer read the signatures of all commands once, not in every test that runs one."""
+    built = functools.cache(app.build_app)
+    app.build_app = lambda names=app.COMMANDS, *, colour: built(tuple(names), colour=colour)
+    typer.main.get_command = functools.cache(typer.main.get_command)
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Processes that a test starts hear SIGINT, also if this one was started to ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

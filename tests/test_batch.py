@@ -454,15 +454,15 @@ class TestInAShell:
         return call
 
     def test_exit_codes(self, shell, work):
-        (work / "huge.toml").write_text('form = "A16 B16 A16 C16 D16 E16"\n')
+        (work / "huge.toml").write_text('form = "A8 B8 C8"\n')
         both = "singcli generate -p short.toml -p huge.toml"
         assert shell(f"{both} --seed 1 --out-dir 0").returncode == 0
-        # No file above 8 kB, as with a full disk: huge ones fail.
-        failed = shell("ulimit -f 8; singcli generate -p huge.toml --seed 1 --out-dir 1")
+        # No file above 4 kB, as with a full disk: huge ones fail.
+        failed = shell("ulimit -f 4; singcli generate -p huge.toml --seed 1 --out-dir 1")
         assert failed.returncode == 1
         assert failed.stderr.startswith(b"error: 1/huge-1.mid: cannot be written (File too large);")
         assert shell("singcli generate -p nope --seed 1").returncode == 2
-        partly = shell(f"ulimit -f 8; {both} --seed 1 --out-dir 3")
+        partly = shell(f"ulimit -f 4; {both} --seed 1 --out-dir 3")
         assert (partly.returncode, partly.stdout) == (3, b"3/short-1.mid\n")
         assert b"1 of 2 songs failed, the first 3/huge-1.mid" in partly.stderr
         short = shell(f"{both} --seed 1 --min-structure 1 --best-of 1 --out-dir 4")
@@ -479,9 +479,10 @@ class TestInAShell:
         assert short.stdout.startswith(b"MThd")
         assert visible(work) == {"singcli", "long-3.mid", "long-3.json"}
 
+    @pytest.mark.usefixtures("ctrl_c")
     @pytest.mark.parametrize(("how", "jobs"), [(signal.SIGINT, 2), (signal.SIGKILL, 1)])
     def test_an_interrupted_batch_goes_on_to_the_same_songs(self, shell, work, jobs, how):
-        command = f"singcli generate -p long.toml --seeds 1-12 --jobs {jobs} --out-dir cut"
+        command = f"singcli generate -p short.toml --seeds 1-12 --jobs {jobs} --out-dir cut"
         manifest = work / "cut" / "manifest.jsonl"
         process = subprocess.Popen(
             ["bash", "-c", f"{command} --model {TINY} --best-of 16; exit $?"],
@@ -507,7 +508,8 @@ class TestInAShell:
         assert len(songs("cut")) < 12
         done = shell(f"{command} --best-of 16 --skip-existing -q")
         assert (done.returncode, done.stderr) == (0, b"")
-        assert run("-p", "long.toml", "--seeds", "1-12", "--best-of", 16, "--out-dir", "whole") == 0
+        whole = ("-p", "short.toml", "--seeds", "1-12", "--best-of", 16, "--out-dir", "whole")
+        assert run(*whole) == 0
         assert songs("cut") == songs("whole")
         made = {row["path"]: row["sha256"] for row in rows("whole")}
         assert {name: row["sha256"] for name, row in read_rows(manifest).items()} == made

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from singcli.dataset import Entry, SectionSpan, Song, song_path, write_index, write_song
+from singcli.manifest import ManifestRow, append_row, manifest_path
 from singcli.metrics.guards import GUARDS, measure_guards
 from singcli.metrics.report import measure_structure
 from singcli.model.contract import NOTE_OUTPUTS, STEP_OUTPUTS, NetworkSizes
@@ -52,15 +53,26 @@ def song_score(n_bars, pitches_of_bar):
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_every_script_explains_itself(name):
+def test_every_script_explains_itself(load, name, monkeypatch, capsys):
+    script = load(name)
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        script.main()
+    assert ended.value.code == 0
+    assert f"python benchmarks/{name}.py" in " ".join(capsys.readouterr().out.split())
+    source = (FOLDER / f"{name}.py").read_text(encoding="utf-8")
+    assert source.endswith('\n\nif __name__ == "__main__":\n    run(main)\n')
+
+
+def test_a_script_explains_itself_as_a_program():
     result = subprocess.run(
-        [sys.executable, str(FOLDER / f"{name}.py"), "--help"],
+        [sys.executable, str(FOLDER / "prepare_speed.py"), "--help"],
         capture_output=True,
         text=True,
         check=False,
     )
     assert result.returncode == 0, result.stderr
-    assert f"python benchmarks/{name}.py" in " ".join(result.stdout.split())
+    assert "python benchmarks/prepare_speed.py" in " ".join(result.stdout.split())
 
 
 def test_every_script_is_named_in_the_results():
@@ -121,6 +133,84 @@ class TestPrepareSpeed:
             (tmp_path / name).touch()
         found = load("prepare_speed").midi_files([tmp_path / "inner", tmp_path / "b.mid"])
         assert [path.name for path in found] == ["b.mid", "a.MIDI"]
+
+
+class TestProcessGroup:
+    def test_memory_is_that_of_all_processes(self, load):
+        inner = "import time; kept = b'x' * 60_000_000; time.sleep(0.5)"
+        code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {inner!r}])"
+        call = load("_process_group").call([sys.executable, "-c", code], interval_s=0.05)
+        assert (call.code, call.errors) == (0, "")
+        assert max(sample.megabytes for sample in call.samples) > 70
+
+    def test_a_call_that_is_killed_leaves_no_process(self, load):
+        group = load("_process_group")
+        code = "import time; time.sleep(60)"
+        killed = group.call([sys.executable, "-c", code], kill_after_s=0.2)
+        assert killed.code < 0
+        assert killed.seconds < 60
+        ended = group.call([sys.executable, "-c", "import sys; sys.exit('no')"])
+        assert (ended.code, ended.errors) == (1, "no\n")
+
+
+class TestTrainingSpeed:
+    @pytest.fixture
+    def data(self, tmp_path, aaba_score):
+        entries = []
+        for number in range(4):
+            entry = Entry(
+                *(f"{number}", "x.mid", "", "", "file", "4/4", aaba_score.n_beats, 8, 120.0),
+                *("C major", "estimate", {}, (), None, "validation" if number == 0 else "train"),
+            )
+            song_path(tmp_path, entry.id).parent.mkdir(exist_ok=True)
+            write_song(song_path(tmp_path, entry.id), aaba_score, entry)
+            entries.append(entry)
+        write_index(tmp_path, tuple(entries), licences={}, settings={})
+        return tmp_path
+
+    def test_parts_add_up_to_the_time_and_nothing_stays_patched(self, load, data):
+        pytest.importorskip("torch")
+        from singcli.training import loop
+        from singcli.training.config import TrainConfig
+
+        script = load("training_speed")
+        before = vars(loop)["chunk_loss"]
+        widths = {"lstm": 8, "roll": 8, "draft": 8, "bar": 8, "hidden": 8, "duration": 8}
+        config = TrainConfig.model_validate(
+            {"network": widths, "run": {"epochs": 2, "batch_songs": 2, "chunk_steps": 16}}
+        )
+        pace, seconds = script.measure(data, config, processes=1, minutes=1, warm_up=1)
+        assert pace > 0
+        assert min(seconds.values()) > 0
+        parts = {script.EXAMPLES, script.CHUNKS, *script.NETWORK, script.MEAN, script.SAVING}
+        assert parts <= set(seconds)
+        assert script.EXCHANGE in seconds  # of nobody: no time to speak of
+        assert vars(loop)["chunk_loss"] is before
+
+
+class TestThousandSongs:
+    def test_memory_is_told_for_the_start_and_the_quarters_after_it(self, load):
+        script = load("thousand_songs")
+        samples = [script.Sample(n, float(n)) for n in range(0, 1001, 10)]
+        parts = dict(script.quarters(samples, 1000))
+        assert list(parts) == [
+            *("0 to 50 songs", "50 to 287 songs", "287 to 525 songs"),
+            *("525 to 762 songs", "762 to 1000 songs"),
+        ]
+        assert [min(part) for part in parts.values()] == [0, 50, 290, 530, 770]
+        assert sum(map(len, parts.values())) == len(samples)
+
+    def test_a_killed_call_is_compared_song_by_song(self, load, tmp_path):
+        script = load("thousand_songs")
+        assert script.fingerprints(tmp_path / "none") == {}
+        (tmp_path / "a.mid").write_bytes(b"x")
+        (tmp_path / ".singcli-1.mid").write_bytes(b"half")
+        row = ManifestRow("a.mid", "made", "a", 1, sha256="12")
+        append_row(manifest_path(tmp_path), row)
+        found = script.fingerprints(tmp_path)
+        assert set(found) == {"a.mid", "manifest.jsonl: a.mid"}
+        (tmp_path / "a.mid").write_bytes(b"y")
+        assert script.fingerprints(tmp_path)["a.mid"] != found["a.mid"]
 
 
 class TestAabaStructure:

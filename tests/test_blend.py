@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from singcli.errors import InputError
@@ -68,7 +68,6 @@ weights = st.floats(0.01, 100)
 
 class TestBlend:
     @given(structures(), weights)
-    @settings(deadline=None)
     def test_a_blend_of_one_is_itself(self, one, weight):
         blend = blend_structures([(one, weight)], name="one")
         np.testing.assert_allclose(blend.ssm, one.ssm, atol=ROUNDING)
@@ -76,7 +75,6 @@ class TestBlend:
         np.testing.assert_allclose(blend.beat_s, one.beat_s)
 
     @given(st.lists(st.tuples(structures(), weights), min_size=1, max_size=4))
-    @settings(deadline=None)
     def test_a_blend_is_a_valid_structure_whatever_its_parts(self, parts):
         blend = blend_structures(parts, name="some")
         validate_structure(blend)
@@ -88,7 +86,6 @@ class TestBlend:
         assert not blend.ssm[silent].any()
 
     @given(st.lists(st.tuples(structures(), weights), min_size=2, max_size=4), st.randoms())
-    @settings(deadline=None)
     def test_the_order_of_the_parts_does_not_matter(self, parts, random):
         other = list(parts)
         random.shuffle(other)
@@ -99,7 +96,6 @@ class TestBlend:
         assert one.provenance.sha256 == two.provenance.sha256
 
     @given(structures(beats_per_bar=4), structures(beats_per_bar=4), weights, weights)
-    @settings(deadline=None)
     def test_only_the_relation_of_the_weights_counts(self, one, two, weight, other):
         blends = [
             blend_structures([(one, weight * k), (two, other * k)], name="x") for k in (1, 7.5)

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,7 +40,9 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cann
 
 def in_child(action: Callable[[], object]) -> int:
     """Run `action` in a copy of this process; return how that ended."""
-    child = os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of threads: pytest's do not matter
+        child = os.fork()
     if child == 0:
         code = 1
         try:

@@ -6,7 +6,7 @@ from itertools import pairwise, product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from singcli.errors import InputError
@@ -177,7 +177,6 @@ def test_labels_can_be_similar_at_the_same_place_only() -> None:
 
 
 @given(forms())
-@settings(max_examples=60, deadline=None)
 def test_wanted_map_is_symmetric_and_repeats_draw_exactly_it(form: Form) -> None:
     wanted = wanted_bar_map(form)
     np.testing.assert_allclose(wanted, similarity_by_words(form), atol=1e-6)
@@ -200,7 +199,6 @@ def test_wanted_map_is_symmetric_and_repeats_draw_exactly_it(form: Form) -> None
 
 
 @given(forms())
-@settings(max_examples=60, deadline=None)
 def test_bars_beats_tempos_and_meters_say_the_same(form: Form) -> None:
     lengths = np.diff(form.bar_beats).tolist()
     assert [quarters_of_meter(meter) for meter in form.bar_meters] == lengths
@@ -274,7 +272,6 @@ def test_stripes_pair_beats_and_blocks_fill_rectangles() -> None:
 
 
 @given(forms(), st.sampled_from(["stripes", "blocks"]))
-@settings(max_examples=30, deadline=None)
 def test_form_ssm_is_a_self_similarity_matrix(form: Form, layout: str) -> None:
     ssm = ssm_from_form(form, texture=DEFAULT_TEXTURE, layout=layout)  # type: ignore[arg-type]
     assert ssm.dtype == np.float32

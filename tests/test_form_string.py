@@ -108,7 +108,6 @@ def test_the_main_meter_and_tempo_are_those_of_most_bars_where_all_sections_have
 
 
 @given(forms())
-@settings(max_examples=100, deadline=None)
 def test_the_text_of_a_form_means_the_form(form: Form) -> None:
     plain = [dataclasses.replace(section, tune=True) for section in form.sections]
     models = {section.label: section for section in reversed(plain)}
@@ -287,7 +286,7 @@ PIECES += [
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=16).map("".join) | st.text(max_size=20))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=4 * settings.default.max_examples)
 @example("A²")
 @example("A٣")
 @example("A1e5")

@@ -192,7 +192,7 @@ track = st.lists(st.tuples(delta, event), max_size=30).map(
 )
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=4 * settings.default.max_examples, derandomize=True)
 @given(
     tracks=st.lists(track, max_size=4),
     kind=st.integers(0, 3),
@@ -521,7 +521,7 @@ def test_devices_and_folders_are_not_read(tmp_path: Path) -> None:
         read_up_to(loop, 100)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(derandomize=True)
 @given(pattern=st.text(st.sampled_from("{}./\\seedprt:0189!_~ \0\n*"), max_size=12))
 def test_no_file_name_leaves_its_folder(pattern: str, tmp_path_factory) -> None:
     from singcli.targets import song_targets

@@ -353,10 +353,15 @@ class TestScript:
         alone = {f["name"]: f["auc_alone"] for f in figures["looked"]["generated, real"]["figures"]}
         assert alone["chord durations: all equal"] == 1
         assert alone["lead interval: 2"] == 0.5
-        # made songs are used again
+
+    def test_songs_that_are_made_are_used_again(self, script, monkeypatch, data):
+        rules, paths = object(), []
+        monkeypatch.setattr(script, "song_excerpts", lambda name, *_: paths.append(name) or [])
+        again = (data / "made", ["aaba"], range(3), [], rules)
+        script.generated_excerpts(*again)
         monkeypatch.setattr(script, "generate", None)
-        self.run(script, monkeypatch, data, *words)
-        assert json.loads(out.read_text()) == figures
+        script.generated_excerpts(*again)
+        assert paths == 2 * ["aaba 0", "aaba 1", "aaba 2"]
 
     def test_too_few_songs_are_refused(self, script, monkeypatch, data):
         from singcli.errors import InputError

@@ -11,7 +11,7 @@ import mido
 import numpy as np
 import pytest
 import symusic
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from test_form import forms
 
@@ -158,7 +158,6 @@ def test_a_meter_that_is_not_as_long_as_its_bar_is_refused():
 
 
 @given(form=forms(), seed=st.integers(0, 100))
-@settings(max_examples=40, deadline=None)
 def test_forms_of_many_meters_and_tempos_are_read_back(tmp_path_factory, form, seed):
     if form.n_bars < 2:
         return  # the reader takes no piece of one bar

@@ -317,6 +317,7 @@ def test_wrong_usage_ends_with_2(
     assert not (tmp_path / "data/index.json").exists()
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_ends_with_130_and_can_be_gone_on_with(tmp_path: Path) -> None:
     corpus, out = tmp_path / "corpus", tmp_path / "data"
     corpus.mkdir()

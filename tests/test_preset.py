@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from test_form import forms
 
 from singcli.errors import InputError
@@ -47,7 +47,6 @@ def test_defaults_and_name_of_the_file(tmp_path: Path) -> None:
 
 
 @given(form=forms())
-@settings(max_examples=40, deadline=None)
 def test_written_presets_read_back_equal(
     form: Form, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from singcli.errors import InputError
@@ -105,7 +105,6 @@ class TestFigures:
         assert quality.new_bars * 4 == beats
 
     @given(st.integers(1, 6), st.integers(1, 6), st.integers(0, 2**32 - 1))
-    @settings(deadline=None, max_examples=60)
     def test_figures_are_in_their_ranges_whatever_the_matrix(self, n_bars, n_beats, seed):
         rng = np.random.default_rng(seed)
         n = n_bars * n_beats

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from singcli.dataset import SectionSpan, Song
@@ -51,7 +51,6 @@ class TestRandomForm:
         assert any(section.tune for section in form.sections)
 
     @given(st.integers(16, 100), st.integers(0, 2**63))
-    @settings(deadline=None, max_examples=25)
     def test_something_sung_comes_back(self, n_bars, seed):
         form = random_form(n_bars, seed)
         labels = Counter(section.label for section in form.sections if section.tune)
@@ -59,7 +58,6 @@ class TestRandomForm:
         assert repeats_of_form(form)
 
     @given(st.integers(4, 80), st.integers(0, 2**63))
-    @settings(deadline=None, max_examples=10)
     def test_the_same_seed_gives_the_same_form(self, n_bars, seed):
         assert random_form(n_bars, seed) == random_form(n_bars, seed)
 

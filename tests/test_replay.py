@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import shutil
 from pathlib import Path
 
 import mido
@@ -19,12 +20,20 @@ from singcli.music.midi_writing import midi_from_score
 TINY = str(Path(__file__).parent / "data" / "tiny.onnx")
 
 
-@pytest.fixture
-def song(tmp_path, monkeypatch, capsys) -> Path:
-    monkeypatch.chdir(tmp_path)
-    options = ["--seed", "3", "--best-of", "3", "--model", TINY, "--out", "song.mid"]
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    """A folder with a song and its recipe, made once and left as it is."""
+    folder = tmp_path_factory.mktemp("made")
+    out = ["--out-dir", str(folder), "--filename", "song.mid"]
+    options = ["--seed", "3", "--best-of", "3", "--model", TINY, *out]
     assert main(["generate", "--form", "A2 B2 A2", "--key", "D minor", *options]) == 0
-    capsys.readouterr()
+    return folder
+
+
+@pytest.fixture
+def song(made, tmp_path, monkeypatch) -> Path:
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
     return Path("song.mid")
 
 

@@ -94,7 +94,7 @@ def test_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "x.npz").read_bytes() == (tmp_path / "y.npz").read_bytes()
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rolls=st.lists(nps.arrays(np.bool_, st.tuples(st.integers(0, 9), st.just(128))), max_size=4))
 def test_any_rolls_come_back(tmp_path: Path, rolls: list[np.ndarray]) -> None:
     written = [Segment(f"p#{n}", roll) for n, roll in enumerate(rolls)]

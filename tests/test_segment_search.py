@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from singcli.structure.bar_features import BarFeatures
@@ -108,7 +108,6 @@ def test_every_feature_has_its_weight(source: str, level: str) -> None:
 
 
 @given(st.integers(1, 9), st.integers(0, 10))
-@settings(max_examples=30, deadline=None)
 def test_the_best_cut_is_the_best_of_all(n_bars: int, seed: int) -> None:
     scores = np.random.default_rng(seed).normal(size=(1, n_bars, LONGEST + 1))
     inside = np.arange(n_bars)[:, None] + np.arange(LONGEST + 1) <= n_bars

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from singcli.music.score import LEAD, Score, regular_bars
@@ -80,7 +80,6 @@ def test_labels_follow_the_order_of_the_sections() -> None:
 
 
 @given(st.integers(1, 40), st.integers(1, 4), st.integers(0, 5))
-@settings(max_examples=40, deadline=None)
 def test_sections_cover_any_piece_without_gaps(n_bars: int, beats: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     half = rng.random((n_bars * beats, n_bars * beats), np.float32)

@@ -11,7 +11,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from midi_bytes import midi_bytes, tune
 from performances import note, pedal, performance, performance_bytes, piece, tempo
@@ -256,7 +256,6 @@ class TestSegments:
             for n, (start, stop) in enumerate(spans):  # a window keeps to its part
                 assert abs((start + stop) / 2 - (n + 0.5) * size) <= 0.05 * size
 
-    @settings(max_examples=30)
     @given(st.integers(MIN_ROWS, 3000), st.integers(0, 2**32 - 1))
     def test_rows_are_those_of_the_spans(self, n_rows, seed):
         roll = np.random.default_rng(seed).random((n_rows, 128)) < 0.02
