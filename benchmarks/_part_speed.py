@@ -16,8 +16,9 @@ from _variants import Variant, VariantStep, network_of
 from torch import Tensor, nn
 
 from singcli.model.contract import note_inputs, step_inputs
-from singcli.training.graph import OPSET, NotePart
+from singcli.training.graph import OPSET
 from singcli.training.networks import StepInputs
+from singcli.training.note_part import FusedNotePart
 
 ROUND_STEPS = 200
 WARM_UP_STEPS = 20
@@ -50,7 +51,7 @@ class PartSpeed:
         assert isinstance(network.step, VariantStep)
         self.cell, self.sizes = network.step.cell, network.sizes
         self.step_session = _session(TickPart(network.step), self._blank_step(2))
-        self.note_session = _session(NotePart(network.note), note_inputs(2, network.sizes))
+        self.note_session = _session(FusedNotePart(network.note), note_inputs(2, network.sizes))
 
     def _blank_step(self, batch: int) -> Arrays:
         blank = step_inputs(batch, self.sizes)

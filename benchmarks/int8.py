@@ -1,13 +1,13 @@
 """Weights in 8 bits beside the same weights in float32: size, likelihood, loading, speed.
 
-The likelihood is that of the held-out songs under the matrix of the music, by torch, with the
-weights as either file stores them. Loading and steps are timed in turns, in processor seconds.
+The likelihood is that of the held-out songs under the matrix of the music, by torch, which rounds
+as the file does: the weights, and what the step part multiplies them with. Loading and steps are
+timed in turns, in processor seconds.
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
 import tempfile
 import time
 from pathlib import Path
@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch  # noqa: TID253
 from _machine import Row, machine_line, markdown_table, run, write_json
+from _rounded import rounded
 from _trained import default_checkpoint, opened
 
 from singcli.dataset import Dataset
@@ -22,24 +23,11 @@ from singcli.model.contract import note_inputs, step_inputs
 from singcli.model.runtime import Runtime
 from singcli.training.examples import TrainingSong
 from singcli.training.export import Weights, export_onnx
-from singcli.training.networks import PointerNetwork
-from singcli.training.quantisation import SMALLEST, quantised
 from singcli.training.validation import validate
 
 KINDS: tuple[Weights, ...] = ("float32", "int8")
 HEADER = ["weights", "MB", "nats a step", "nats a note", "load ms", "steps/s, 1", "steps/s, 16"]
 REPEATS, STEPS = 5, 200
-
-
-def rounded(network: PointerNetwork) -> PointerNetwork:
-    """Return a copy whose matrices are what an int8 file holds."""
-    result = copy.deepcopy(network)
-    with torch.no_grad():
-        for weights in result.parameters():
-            if weights.ndim == 2 and weights.numel() >= SMALLEST:
-                integers, scale = quantised(weights.numpy(), 0)
-                weights.copy_(torch.from_numpy(integers * scale[:, None]))
-    return result
 
 
 def load_ms(path: Path) -> float:

@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 
 from singcli.model import choice
 from singcli.model.choice import NOTE_KINDS, own_probs
-from singcli.model.contract import N_DURATIONS, N_NOTE_TOKENS, N_TOKENS, NO_DURATION, STOP
+from singcli.model.contract import (
+    N_DURATIONS,
+    N_NOTE_TOKENS,
+    N_TOKENS,
+    N_VELOCITIES,
+    NO_DURATION,
+    NO_VELOCITY,
+    STOP,
+)
 from singcli.model.decisions import PerDecision
 
 NOTHING = np.zeros((2, N_NOTE_TOKENS), np.bool_)
@@ -24,11 +32,18 @@ def test_an_infinite_shift_copies_for_certain():
         logits, np.full(2, -9, "f4"), copied, NOTHING, shift=shift, temperature=1
     )
     np.testing.assert_array_equal(probs[np.arange(2), copied], 1)
-    durations = choice.class_probs(
-        logits[:, :N_DURATIONS], np.array([3, NO_DURATION]), shift=shift, temperature=1
+    durations, velocities = choice.class_probs(
+        (logits[:, :N_DURATIONS], logits[:, :N_VELOCITIES]),
+        np.array([[3, NO_VELOCITY], [NO_DURATION, 5]]),
+        shift=shift,
+        temperatures=(1.0, 2.0),
+    ).swapaxes(0, 1)
+    assert durations[0, 3] == velocities[1, 5] == 1
+    assert max(durations[1].max(), velocities[0].max()) < 1
+    np.testing.assert_allclose(
+        velocities[0, :N_VELOCITIES], choice.softmax(logits[:1, :N_VELOCITIES] / 2)[0], rtol=1e-5
     )
-    assert durations[0, 3] == 1
-    assert durations[1].max() < 1
+    assert not velocities[:, N_VELOCITIES:].any()
 
 
 def test_the_mixture_is_a_distribution_between_its_parts():

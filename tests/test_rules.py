@@ -234,8 +234,7 @@ class TestRuleKeeper:
 
     def test_a_voice_that_is_full_strikes_no_more(self):
         keeper = self.keeper(dataclasses.replace(PLAN, limits=NARROW))
-        struck = np.zeros((2, N_NOTE_TOKENS), np.bool_)
-        struck[0, 20] = True
+        struck = np.array([[1, 0], [0, 0]])
         probs = np.full((2, N_TOKENS), 1 / N_TOKENS, np.float32)
         kept = keeper.allow(probs, 0, np.arange(2), np.array([20, START]), struck)
         assert not kept[0, :N_PITCHES].any()
@@ -246,7 +245,7 @@ class TestRuleKeeper:
         keeper = self.keeper(dataclasses.replace(PLAN, limits=NARROW))
         probs = np.zeros((2, N_TOKENS), np.float32)
         probs[:, 0] = 1.0  # far above the range
-        kept = keeper.allow(probs, 0, np.arange(2), np.full(2, START), probs[:, :-1] > 1)
+        kept = keeper.allow(probs, 0, np.arange(2), np.full(2, START), np.zeros((2, 2), int))
         assert np.flatnonzero(kept[0]).tolist() == [STOP]
 
     def test_held_notes_that_end_soonest_make_room(self):

@@ -7,6 +7,9 @@ R rows (songs or candidates); probabilities are (R, n), rows sum to 1 unless sai
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -21,6 +24,8 @@ NOTE_KINDS = (slice(N_PITCHES), slice(N_PITCHES, N_NOTE_TOKENS), slice(STOP, N_T
 TINY = 1e-12
 _KIND_STARTS = np.array([kind.start or 0 for kind in NOTE_KINDS])
 _KIND_SIZES = np.array([kind.stop for kind in NOTE_KINDS]) - _KIND_STARTS
+_KIND_OF_TOKEN = np.repeat(np.arange(len(NOTE_KINDS)), _KIND_SIZES)
+_LOWEST = np.finfo(np.float32).min
 
 
 def next_token_table(onsets: npt.NDArray[np.bool_]) -> Tokens:
@@ -55,7 +60,6 @@ def note_probs(
     shift: Floats,
     temperature: float | PerDecision,
     attraction: Floats | None = None,
-    taste: Floats | None = None,
 ) -> Floats:
     """Mix what the network would play with what the draft says comes next.
 
@@ -75,28 +79,50 @@ def note_probs(
         Of the network's own notes.
     attraction : np.ndarray, shape=(R, 176), optional
         Added to the logits of the network's own notes.
-    taste : np.ndarray, shape=(R, 176), optional
-        The same within each voice, where it leaves alone how often the voice strikes.
+    """
+    added = np.zeros((1, N_NOTE_TOKENS), np.float32) if attraction is None else attraction
+    if (shift < 0).any():
+        added = added + held_back(source, shift)
+    return mixed_probs(own_probs(logits, added, PerDecision.of(temperature)), gate, copied, shift)
+
+
+def held_back(source: npt.NDArray[np.bool_], shift: Floats) -> Floats:
+    """Return what negative shifts add to the logits of the network's own notes, (..., R, 176).
+
+    Parameters
+    ----------
+    source : np.ndarray, shape=(..., R, 176), bool
+        The draft's onsets.
+    shift : np.ndarray, shape=(R,)
+    """
+    held: Floats = np.minimum(shift, 0.0)[:, None] * source
+    return held
+
+
+def mixed_probs(own: Floats, gate: Floats, copied: Tokens, shift: Floats) -> Floats:
+    """Mix the network's own notes, which are changed in place, with the copied token.
+
+    Parameters
+    ----------
+    own : np.ndarray, shape=(R, N_TOKENS)
+        From `own_probs`.
+    gate, copied, shift : np.ndarray, shape=(R,)
+        As in `note_probs`.
 
     Notes
     -----
     Source: See, Liu, Manning (2017), equation 9.
     """
-    added = np.zeros((1, N_NOTE_TOKENS), np.float32) if attraction is None else attraction
-    if (shift < 0).any():
-        added = added + source * np.minimum(shift, 0.0)[:, None]
-        shift = np.where(copied == STOP, np.maximum(shift, 0.0), shift)
-    own = own_probs(logits, added, PerDecision.of(temperature), taste)
-    with np.errstate(over="ignore"):
-        odds = 1 / (1 + np.exp(-(gate + shift)))
+    shift = np.where(copied == STOP, np.maximum(shift, 0.0), shift)
+    # exp(88) is the last that a float can hold; the odds are zero there.
+    odds = 1 / (1 + np.exp(np.minimum(-(gate + shift), 88.0)))
     own *= (1 - odds)[:, None]
-    probs: Floats = own
-    probs[np.arange(len(probs)), copied] += odds
-    return probs
+    own[np.arange(len(own)), copied] += odds
+    return own
 
 
 def own_probs(
-    logits: Floats, added: Floats, temperature: PerDecision, taste: Floats | None = None
+    logits: Floats, added: Floats, temperature: PerDecision, added_within: Floats | None = None
 ) -> Floats:
     """Return what the network itself would play.
 
@@ -110,26 +136,33 @@ def own_probs(
     added : np.ndarray, shape=(R or 1, 176)
         Added to the logits of the notes behind the temperature.
     temperature : PerDecision
-    taste : np.ndarray, shape=(R, 176), optional
-        Added to p(token | kind) alone.
+    added_within : np.ndarray, shape=(R or 1, 176), optional
+        The same for p(token | kind), where that is something else.
     """
-    lead, accompaniment, count, *_ = temperature.values
-    count_scaled = logits / np.float32(count)
-    count_scaled[:, :N_NOTE_TOKENS] += added
-    if temperature.is_one_for_all_notes and taste is None:
-        return softmax(count_scaled)
-    own = np.repeat(np.array([lead, accompaniment, count], np.float32), _KIND_SIZES)
-    own_scaled = logits / own
-    own_scaled[:, :N_NOTE_TOKENS] += added if taste is None else added + taste
-    highest = np.maximum.reduceat(own_scaled, _KIND_STARTS, axis=1)
-    highest[np.isneginf(highest)] = 0.0  # a kind that is ruled out
-    probs = np.exp(own_scaled - np.repeat(highest, _KIND_SIZES, axis=1))
-    share = np.exp(count_scaled - count_scaled.max(axis=1, keepdims=True))
+    share = logits / np.float32(temperature.count)
+    share[:, :N_NOTE_TOKENS] += added
+    if temperature.is_one_for_all_notes and added_within is None:
+        return softmax(share)
+    probs: Floats = logits / _token_temperatures(temperature)
+    probs[:, :N_NOTE_TOKENS] += added if added_within is None else added_within
+    highest = np.maximum.reduceat(probs, _KIND_STARTS, axis=1)
+    np.maximum(highest, _LOWEST, out=highest)  # -inf is a kind that is ruled out
+    probs -= highest.take(_KIND_OF_TOKEN, axis=1)
+    np.exp(probs, out=probs)
+    share -= share.max(axis=1, keepdims=True)
+    np.exp(share, out=share)
     of_kind = np.add.reduceat(share, _KIND_STARTS, axis=1)
     within = np.add.reduceat(probs, _KIND_STARTS, axis=1)
     of_kind /= np.maximum(within, TINY) * of_kind.sum(axis=1, keepdims=True)
-    weighted: Floats = probs * np.repeat(of_kind, _KIND_SIZES, axis=1)
-    return weighted
+    probs *= of_kind.take(_KIND_OF_TOKEN, axis=1)
+    return probs
+
+
+@functools.cache
+def _token_temperatures(temperature: PerDecision) -> Floats:
+    """Return the temperature of each token's kind, shape=(N_TOKENS,)."""
+    of_kind = temperature.lead, temperature.accompaniment, temperature.count
+    return np.repeat(np.array(of_kind, np.float32), _KIND_SIZES)
 
 
 def kept_probs(probs: Floats, top_p: PerDecision) -> Floats:
@@ -165,26 +198,43 @@ def woken(probs: Floats, asleep: npt.NDArray[np.bool_]) -> Floats:
     return woken
 
 
-def class_probs(logits: Floats, draft: Tokens, *, shift: Floats, temperature: float) -> Floats:
-    """Return the probabilities of classes of durations or velocities.
+def class_probs(
+    logits: Sequence[Floats], draft: Tokens, *, shift: Floats, temperatures: Sequence[float]
+) -> Floats:
+    """Return the probabilities of the classes of K things at once: durations, velocities.
 
     Parameters
     ----------
-    logits : np.ndarray, shape=(R, n_classes)
-    draft : np.ndarray, shape=(R,)
-        The class in the draft, n_classes where there is none.
+    logits : K arrays, shape=(R, n_classes)
+    draft : np.ndarray, shape=(R, K)
+        The classes in the draft, n_classes where there is none.
     shift : np.ndarray, shape=(R,)
-        If positive, favours the draft's class.
-    temperature : float > 0
+        If positive, favours the draft's classes.
+    temperatures : K floats > 0
+
+    Returns
+    -------
+    np.ndarray, shape=(R, K, most classes + 1)
+        Zero behind the classes of each.
     """
-    scaled = logits / temperature
-    known = np.flatnonzero(draft != logits.shape[1])
-    forced = known[np.isinf(shift[known])]
-    favour = np.where(np.isinf(shift[known]), 0.0, np.maximum(shift[known], 0.0))
-    scaled[known, draft[known]] += favour
-    scaled[forced] = -np.inf
-    scaled[forced, draft[forced]] = 0.0
-    return softmax(scaled)
+    widths = [part.shape[1] for part in logits]
+    probs = np.full((*draft.shape, max(widths) + 1), -np.inf, np.float32)
+    for kind, (part, temperature) in enumerate(zip(logits, temperatures, strict=True)):
+        np.divide(part, temperature, out=probs[:, kind, : widths[kind]])
+    row = np.arange(len(draft))[:, None]
+    certain = np.isinf(shift)
+    # Where the draft has none, the place behind the classes is favoured: it stays at -inf.
+    probs[row, np.arange(len(widths)), draft] += np.where(certain, 0.0, np.maximum(shift, 0.0))[
+        :, None
+    ]
+    if certain.any():
+        forced = np.nonzero(certain[:, None] & (draft != widths))
+        probs[forced] = -np.inf
+        probs[*forced, draft[forced]] = 0.0
+    probs -= probs.max(axis=2, keepdims=True)
+    np.exp(probs, out=probs)
+    probs /= probs.sum(axis=2, keepdims=True)
+    return probs
 
 
 def nucleus(probs: Floats, top_p: float) -> Floats:
@@ -231,16 +281,16 @@ def restrict(probs: Floats, last: Tokens, free: npt.NDArray[np.bool_], given: To
 
 
 def draw(weights: Floats, uniform: npt.NDArray[np.float64]) -> Tokens:
-    """Draw one column of each row in proportion to its weights.
+    """Draw one place of the last axis in proportion to its weights.
 
     Parameters
     ----------
-    weights : np.ndarray, shape=(R, n)
-        Non-negative; rows need not sum to 1.
-    uniform : np.ndarray, shape=(R,)
+    weights : np.ndarray, shape=(..., n)
+        Non-negative, not all zero; they need not sum to 1.
+    uniform : np.ndarray, shape=(...)
         In [0, 1).
     """
-    cumulative = np.cumsum(weights, axis=1, dtype=np.float64)
-    chosen = np.count_nonzero(cumulative <= (uniform * cumulative[:, -1])[:, None], axis=1)
-    column: Tokens = np.minimum(chosen, weights.shape[1] - 1)
-    return column
+    cumulative = weights.cumsum(axis=-1, dtype=np.float64)
+    beyond = cumulative > (uniform * cumulative[..., -1])[..., None]
+    place: Tokens = beyond.argmax(axis=-1)  # the first
+    return place

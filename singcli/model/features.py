@@ -41,6 +41,9 @@ from singcli.music.score import LEAD, N_PITCHES, N_VOICES, STEPS_PER_BEAT, Score
 
 ENDINGS_AT_FIRST = np.array([0.65, 0.25], np.float32)  # of the lead's notes in POP909, rounded
 ENDINGS_PACE = 0.15  # of their running means: the last dozen notes count
+_ENDED_AGO = np.array([0, 1])  # steps
+_LEAD_AGES = (np.log1p(np.arange(LEAD_AGE_STEPS + 1, dtype=np.float32)) / 4).astype(np.float32)
+_LOUDNESS = np.append((np.arange(N_VELOCITIES) + 1) / N_VELOCITIES, 0.0).astype(np.float32)
 
 Floats = npt.NDArray[np.float32]
 Roll = npt.NDArray[np.bool_]
@@ -276,8 +279,8 @@ def last_loudness(onsets: Roll, velocity_map: npt.NDArray[np.int8]) -> Floats:
 
 def loudness(velocity: npt.NDArray[np.integer]) -> Floats:
     """Scale velocity classes to 0.1 to 1; 0 for `NO_VELOCITY`."""
-    level = (velocity + 1) / N_VELOCITIES
-    return np.where(velocity == NO_VELOCITY, 0.0, level).astype(np.float32)
+    level: Floats = _LOUDNESS[velocity]
+    return level
 
 
 def last_lead(onsets: Roll) -> tuple[npt.NDArray[np.int64], Floats]:
@@ -324,20 +327,19 @@ def articulation(onsets: Roll, carried: Roll) -> Floats:
     for outcome in ending_outcomes(held[ended], silence[ended]):
         means.append(mean_endings(means[-1], outcome))
     so_far = np.searchsorted(ended, np.arange(len(onsets)))
-    return articulation_columns(held, silence, np.array(means)[so_far])
+    outcomes = ending_outcomes(held, silence)
+    return articulation_columns(held, outcomes, np.array(means)[so_far])
 
 
-def articulation_columns(
-    held: npt.NDArray[np.bool_], silence: npt.NDArray[np.int64], endings: Floats
-) -> Floats:
+def articulation_columns(held: npt.NDArray[np.bool_], ended: Floats, endings: Floats) -> Floats:
     """Lay out what the network is told of the lead's articulation.
 
     Parameters
     ----------
     held : np.ndarray, shape=(n,), bool
         Whether a note of the lead is held over into the step.
-    silence : np.ndarray, shape=(n,), int64
-        Steps without the lead just before.
+    ended : np.ndarray, shape=(n, 2), float32
+        From `ending_outcomes`.
     endings : np.ndarray, shape=(n, 2), float32
         From `mean_endings`.
 
@@ -346,13 +348,12 @@ def articulation_columns(
     np.ndarray, shape=(n, N_ARTICULATION), float32
         Held; just ended; ended a step ago; then `endings`.
     """
-    ended = ending_outcomes(held, silence)
-    return np.concatenate([held[:, None], ended, endings], axis=1).astype(np.float32)
+    return np.concatenate([held[:, None], ended, endings], axis=1, dtype=np.float32)
 
 
 def ending_outcomes(held: npt.NDArray[np.bool_], silence: npt.NDArray[np.int64]) -> Floats:
     """Return whether the note before an onset ended right at it, or a step before, (n, 2)."""
-    ended = np.stack([~held & (silence == 0), ~held & (silence == 1)], axis=1)
+    ended: Roll = (silence[:, None] == _ENDED_AGO) & ~held[:, None]
     return ended.astype(np.float32)
 
 
@@ -386,8 +387,8 @@ def _latest_before(onsets: Roll) -> npt.NDArray[np.int64]:
 
 def lead_age(steps: npt.ArrayLike) -> Floats:
     """Squeeze the steps since the last lead onset into 0.17 to 1.05."""
-    capped = np.minimum(np.asarray(steps, np.float32), LEAD_AGE_STEPS)
-    return (np.log1p(capped) / 4).astype(np.float32)
+    age: Floats = _LEAD_AGES[np.minimum(np.asarray(steps), LEAD_AGE_STEPS)]
+    return age
 
 
 def take_steps(roll: Roll, step: npt.NDArray[np.int64]) -> Roll:

@@ -20,13 +20,15 @@ OPERATORS = frozenset(  # a word each
     re.findall(
         r"\w+",
         "Abs Add And Cast Clip Concat Constant DequantizeLinear Div Equal Erf Exp Flatten Gather "
-        "GatherElements Gemm Greater GreaterOrEqual Identity If LSTM LayerNormalization Less "
+        "GatherElements Gelu Gemm Greater GreaterOrEqual Identity If LSTM LayerNormalization Less "
         "LessOrEqual Log LogSoftmax MatMul Max Min Mul Neg Not Or Pow Reciprocal ReduceMax "
         "ReduceMean ReduceSum Relu Reshape Shape Sigmoid Slice Softmax Softplus Split Sqrt "
         "Squeeze Sub Tanh Transpose Unsqueeze Where",
     )
 )
 STANDARD_DOMAINS = (b"", b"ai.onnx")
+PRODUCT, PRODUCT_DOMAIN = "MatMulNBits", "com.microsoft"  # onnxruntime's own, of `--weights int8`
+DOMAINS = (*STANDARD_DOMAINS, PRODUCT_DOMAIN.encode())
 MAX_DEPTH = 4  # of graphs inside graphs; ours have one, the branches of an If
 MAX_NODES = 20_000
 
@@ -75,9 +77,7 @@ class _Check:
                 self._graph(_content(field), 0)
             elif field.number == _MODEL_OPSET:
                 for part in _fields(_content(field)):
-                    if part.number == _OPSET_DOMAIN and bytes(_content(part)) not in (
-                        STANDARD_DOMAINS
-                    ):
+                    if part.number == _OPSET_DOMAIN and bytes(_content(part)) not in DOMAINS:
                         raise self._refused(f"operators of {_text(part)}")
             elif field.number == _MODEL_TRAINING:
                 raise self._refused("training steps")
@@ -99,14 +99,18 @@ class _Check:
         self._nodes += 1
         if self._nodes > MAX_NODES:
             raise self._refused(f"more than {MAX_NODES} operators")
-        operator = ""
+        operator = domain = ""
         for field in _fields(message):
             if field.number == _NODE_OPERATOR:
                 operator = _text(field)
-            elif field.number == _NODE_DOMAIN and bytes(_content(field)) not in STANDARD_DOMAINS:
-                raise self._refused(f"an operator of {_text(field)}")
+            elif field.number == _NODE_DOMAIN:
+                domain = _text(field)
             elif field.number == _NODE_ATTRIBUTE:
                 self._attribute(_content(field), depth)
+        if (operator, domain) == (PRODUCT, PRODUCT_DOMAIN):
+            return
+        if domain.encode() not in STANDARD_DOMAINS:
+            raise self._refused(f"an operator of {domain}: {operator[:40]!r}")
         if operator not in OPERATORS:
             raise self._refused(f"the operator {operator[:40]!r}")
 

@@ -42,7 +42,7 @@ class OuterLines:
         self.bass = np.full(n_rows, NO_BASS, np.int64)
         self.lead_step = np.full(n_rows, LONG_AGO, np.int64)
         self._heard_step = np.full(n_rows, LONG_AGO, np.int64)  # the latest in which a lead sounds
-        self._held: npt.NDArray[np.bool_] = np.zeros(n_rows, np.bool_)
+        self._outcomes = np.zeros((n_rows, 2), np.float32)  # were a note of the lead to begin
         self._endings = np.tile(ENDINGS_AT_FIRST, (n_rows, 1))
 
     def inputs(self, step: int, carried: npt.NDArray[np.bool_]) -> Arrays:
@@ -53,12 +53,13 @@ class OuterLines:
         carried : np.ndarray, shape=(R, 176), bool
             Notes held over into this step.
         """
-        self._held = np.any(carried[:, :N_PITCHES], axis=1)
+        held: npt.NDArray[np.bool_] = np.any(carried[:, :N_PITCHES], axis=1)
+        self._outcomes = ending_outcomes(held, step - 1 - self._heard_step)
         return {
-            "articulation": articulation_columns(self._held, self._silence(step), self._endings),
-            "lead": self.lead,
+            "articulation": articulation_columns(held, self._outcomes, self._endings),
+            "lead": self.lead.copy(),
             "lead_age": lead_age(step - self.lead_step)[:, None],
-            "bass": self.bass,
+            "bass": self.bass.copy(),
         }
 
     def follow(
@@ -66,22 +67,18 @@ class OuterLines:
     ) -> None:
         """Take in what the step played, both (R, 176); the outer note of an onset counts."""
         lead, accompaniment = onsets[:, :N_PITCHES], onsets[:, N_PITCHES:N_NOTE_TOKENS]
-        struck = lead.any(axis=1)
-        outcomes = ending_outcomes(self._held, self._silence(step))
-        ended = struck & (self._heard_step != LONG_AGO)
-        self._endings = np.where(
-            ended[:, None], mean_endings(self._endings, outcomes), self._endings
-        )
-        self.lead = np.where(struck, N_PITCHES - 1 - lead.argmax(axis=1), self.lead)
-        self.lead_step = np.where(struck, step, self.lead_step)
-        heard = sounding[:, :N_PITCHES].any(axis=1)
-        self._heard_step = np.where(heard, step, self._heard_step)
-        self.bass = np.where(accompaniment.any(axis=1), accompaniment.argmax(axis=1), self.bass)
+        struck = np.flatnonzero(lead.any(axis=1))
+        if len(struck):
+            ended = struck[self._heard_step[struck] != LONG_AGO]
+            self._endings[ended] = mean_endings(self._endings[ended], self._outcomes[ended])
+            self.lead[struck] = N_PITCHES - 1 - lead[struck].argmax(axis=1)
+            self.lead_step[struck] = step
+        self._heard_step[sounding[:, :N_PITCHES].any(axis=1)] = step
+        struck = np.flatnonzero(accompaniment.any(axis=1))
+        if len(struck):
+            self.bass[struck] = accompaniment[struck].argmax(axis=1)
 
     def spread(self, source: npt.NDArray[np.int64]) -> None:
         """Let every row go on from the row `source` says."""
         for name in ("lead", "bass", "lead_step", "_heard_step", "_endings"):
             setattr(self, name, getattr(self, name)[source])
-
-    def _silence(self, step: int) -> npt.NDArray[np.int64]:
-        return step - 1 - self._heard_step

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from singcli.model.contract import DURATIONS, N_NOTE_TOKENS, N_TOKENS, NO_LEAD, START, STOP
 from singcli.model.rules import IS_LEAD, NEVER, SongRules
-from singcli.music.score import N_PITCHES, N_VOICES, STEPS_PER_BEAT
+from singcli.music.score import ACCOMPANIMENT, N_PITCHES, N_VOICES, STEPS_PER_BEAT
 
 Floats = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
@@ -45,6 +45,7 @@ _LEAPS = np.zeros((N_PITCHES + 1, N_PITCHES), np.float32)  # last pitch (or `NO_
 _LEAPS[:NO_LEAD] = LEAP_ODDS * (np.abs(_LEAD_PITCHES - _PITCHES[:, None]) > OCTAVE)
 
 _DOUBLINGS = np.log2(DURATIONS)
+_ENDLESS = np.iinfo(np.int64).max
 
 
 class RuleKeeper:
@@ -60,7 +61,7 @@ class RuleKeeper:
         def by_row(name: str) -> npt.NDArray[np.generic]:
             return np.stack([np.asarray(getattr(song, name)) for song in songs])[song_of_row]
 
-        self._allowed = by_row("allowed").astype(np.bool_)
+        self.allowed = by_row("allowed").astype(np.bool_)  # (R, N_TOKENS)
         self._foreign = by_row("foreign").astype(np.bool_)
         self._polyphony = by_row("polyphony").astype(np.int64)
         self._tune_since = by_row("tune_since").astype(np.int64)
@@ -70,10 +71,25 @@ class RuleKeeper:
         self._final_lead = by_row("final_lead").astype(np.bool_)
         self._final_step = by_row("final_step").astype(np.int64)
         self._final_stop = by_row("final_stop").astype(np.int64)
+        self._final_steps = {song.final_step for song in songs} - {NEVER}
+        self._last_step = np.where(self._final_step == NEVER, _ENDLESS, self._final_step)
         self._foreign_surplus = np.zeros(len(song_of_row))
         self._register = np.full(len(song_of_row), np.nan)
         self._density = np.full(len(song_of_row), np.mean(DENSITY))
         self._heard = np.full(len(song_of_row), np.mean(POLYPHONY))
+        self._lean_on_beat()
+
+    def _lean_on_beat(self) -> None:
+        """Work out what holds for a whole beat: pulls of register, scale, density and length."""
+        distance = (_LEAD_PITCHES - self._register[:, None]) / REGISTER_WIDTH
+        self._register_pull = np.nan_to_num(0.5 * distance * distance)
+        pull = np.clip(SOFT_GAIN * self._foreign_surplus, 0.0, MOST_SOFT).astype(np.float32)
+        self._foreign_pull = self._foreign * pull[:, None]
+        missing = np.clip(self._density, *DENSITY) - self._density
+        self._density_pull = (DENSITY_GAIN * missing).astype(np.float32)
+        missing = np.clip(self._heard, *POLYPHONY) - self._heard
+        lean = POLYPHONY_GAIN * missing[:, None] * _DOUBLINGS
+        self._length_pull: Floats = lean.astype(np.float32)
 
     def is_final(self, step: int) -> Bools:
         """Return whether the step is the one of each row's final chord, shape=(R,)."""
@@ -82,7 +98,7 @@ class RuleKeeper:
 
     def is_over(self, step: int) -> Bools:
         """Return whether each row's final chord has been struck already, shape=(R,)."""
-        over: Bools = (self._final_step != NEVER) & (step > self._final_step)
+        over: Bools = step > self._last_step
         return over
 
     def odds(self, step: int, lead_step: Tokens) -> Floats:
@@ -96,13 +112,12 @@ class RuleKeeper:
         lead_step : np.ndarray, shape=(R,)
             Of the last note of the lead.
         """
-        missing = np.clip(self._density, *DENSITY) - self._density
-        lean = (DENSITY_GAIN * missing).astype(np.float32)[:, None]
-        odds: Floats = np.repeat(lean, N_NOTE_TOKENS, axis=1)
+        odds = np.repeat(self._density_pull[:, None], N_NOTE_TOKENS, axis=1)
         since = self._tune_since[:, step]
-        silent_beats = (step - np.maximum(since, lead_step)) / STEPS_PER_BEAT
-        asleep = (since != NEVER) & (silent_beats > TUNE_PATIENCE_BEATS)
+        silent_steps = step - np.maximum(since, lead_step)
+        asleep = (since != NEVER) & (silent_steps > TUNE_PATIENCE_BEATS * STEPS_PER_BEAT)
         if asleep.any():
+            silent_beats = silent_steps / STEPS_PER_BEAT
             wake = np.clip(TUNE_GAIN * (silent_beats - TUNE_PATIENCE_BEATS), 0.0, MOST_TUNE)
             odds[:, :N_PITCHES] += (wake * asleep).astype(np.float32)[:, None]
         return odds
@@ -122,63 +137,52 @@ class RuleKeeper:
         sounded : np.ndarray, shape=(R, 176), bool
             Notes that sounded in the step before.
         """
-        bias: Floats = np.where(sounded, _RESTRIKE, np.float32(0.0))
+        bias: Floats = sounded * _RESTRIKE
         bias[:, :N_PITCHES] += _LEAPS[lead]
-        surplus = self._foreign_surplus
-        if (surplus > 0).any():
-            pull = np.clip(SOFT_GAIN * surplus, 0.0, MOST_SOFT).astype(np.float32)
-            bias -= self._foreign * pull[:, None]
-        known = np.flatnonzero(~np.isnan(self._register))
-        if len(known):
-            distance = (_LEAD_PITCHES - self._register[known, None]) / REGISTER_WIDTH
-            bias[known, :N_PITCHES] -= 0.5 * distance * distance
+        bias -= self._foreign_pull
+        bias[:, :N_PITCHES] -= self._register_pull
         return bias
 
-    def allow(self, probs: Floats, step: int, rows: Rows, last: Tokens, struck: Bools) -> Floats:
+    def allow(
+        self, probs: Floats, step: int, rows: Rows | slice, last: Tokens, n_struck: Tokens
+    ) -> Floats:
         """Leave the allowed tokens; rows no longer sum to 1.
 
         Parameters
         ----------
         probs : np.ndarray, shape=(n, N_TOKENS)
-        rows : np.ndarray, shape=(n,)
+        rows : np.ndarray, shape=(n,), or slice
         last : np.ndarray, shape=(n,)
             Last token, `START` before the first.
-        struck : np.ndarray, shape=(n, 176), bool
-            Notes of this step so far.
+        n_struck : np.ndarray, shape=(n, N_VOICES)
+            How many notes of this step there are so far.
 
         Returns
         -------
         np.ndarray, shape=(n, N_TOKENS)
             A row with nothing left stops.
         """
-        allowed = self._allowed[rows]
-        is_final = self._final_step[rows] == step
-        if is_final.any():
-            final = self._of_final_chord(rows, last, struck)
-            allowed = np.where(is_final[:, None], final, allowed)
-        if (last != START).any():
-            allowed = allowed & ~self._full(rows, struck)
-        kept = np.where(allowed, probs, np.float32(0.0))
+        allowed = self.allowed[rows]
+        if step in self._final_steps:
+            final = self._of_final_chord(rows, last, n_struck)
+            allowed = np.where((self._final_step[rows] == step)[:, None], final, allowed)
+        full = n_struck >= self._polyphony[rows]
+        if full.any():
+            allowed = allowed.copy()
+            allowed[:, :STOP] &= ~np.repeat(full, N_PITCHES, axis=1)
+        kept: Floats = probs * allowed
         lost = kept.sum(axis=1) <= 0
         if lost.any():
             kept[lost] = self._last_resort(allowed[lost])
         return kept
 
-    def _full(self, rows: Rows, struck: Bools) -> Bools:
-        """Return the tokens of voices that have struck as many notes as they may."""
-        by_voice = struck.reshape(-1, N_VOICES, N_PITCHES).sum(axis=2)
-        full = by_voice >= self._polyphony[rows]
-        tokens: Bools = np.zeros((len(rows), N_TOKENS), np.bool_)
-        tokens[:, :STOP] = np.repeat(full, N_PITCHES, axis=1)
-        return tokens
-
-    def _of_final_chord(self, rows: Rows, last: Tokens, struck: Bools) -> Bools:
+    def _of_final_chord(self, rows: Rows | slice, last: Tokens, n_struck: Tokens) -> Bools:
         """Return the tokens of a final chord: a note of the lead first, the tonic in the bass."""
         allowed = self._final[rows].copy()
         allowed[:, STOP] = True
         wants_lead = self._final_lead[rows] & (last == START) & allowed[:, :N_PITCHES].any(axis=1)
         allowed[wants_lead] &= IS_LEAD
-        wants_bass = ~struck[:, N_PITCHES:].any(axis=1) & ~wants_lead
+        wants_bass = (n_struck[:, ACCOMPANIMENT] == 0) & ~wants_lead
         allowed[wants_bass] &= (self._final_bass[rows] | IS_LEAD)[wants_bass]
         after = np.where(last == START, NEVER, last)
         in_order: Bools = allowed & (np.arange(N_TOKENS) > after[:, None])
@@ -193,16 +197,14 @@ class RuleKeeper:
         weights[stops, STOP] = 1.0
         return weights
 
-    def length_bias(self, rows: Rows) -> Floats:
+    def length_bias(self, rows: Rows | slice) -> Floats:
         """Return what is added to the logits of the durations, shape=(n, n_classes).
 
         Long ones gain odds where the music has been thin, and lose odds where it has been thick.
         """
-        missing = np.clip(self._heard[rows], *POLYPHONY) - self._heard[rows]
-        lean: Floats = (POLYPHONY_GAIN * missing[:, None] * _DOUBLINGS).astype(np.float32)
-        return lean
+        return self._length_pull[rows]
 
-    def limit_durations(self, duration: Tokens, step: int, rows: Rows) -> Tokens:
+    def limit_durations(self, duration: Tokens, step: int, rows: Rows | slice) -> Tokens:
         """Shorten duration classes to what is allowed; a final chord lasts to the end of its bar.
 
         Parameters
@@ -210,8 +212,8 @@ class RuleKeeper:
         duration : np.ndarray, shape=(n,)
         """
         limited: Tokens = np.minimum(duration, self._longest[rows, step])
-        final = self._final_step[rows] == step
-        if final.any():
+        if step in self._final_steps:
+            final = self._final_step[rows] == step
             length = (self._final_stop - self._final_step)[rows]
             whole = np.searchsorted(DURATIONS, length, side="left")
             limited = np.where(final, np.minimum(whole, len(DURATIONS) - 1), limited)
@@ -228,12 +230,14 @@ class RuleKeeper:
             Notes of this step, which stay.
         """
         sounding = (remaining > 0).reshape(-1, N_VOICES, N_PITCHES).sum(axis=2)
-        for row, voice in np.argwhere(sounding > self._polyphony):
+        surplus = sounding - self._polyphony
+        if (surplus <= 0).all():
+            return
+        for row, voice in np.argwhere(surplus > 0):
             tokens = slice(voice * N_PITCHES, (voice + 1) * N_PITCHES)
             held = np.flatnonzero((remaining[row, tokens] > 0) & ~struck[row, tokens])
             order = held[np.argsort(remaining[row, tokens][held], kind="stable")]
-            surplus = int(sounding[row, voice] - self._polyphony[row, voice])
-            remaining[row, tokens.start + order[:surplus]] = 0
+            remaining[row, tokens.start + order[: surplus[row, voice]]] = 0
 
     def count(self, onsets: Bools, sounding: Bools) -> None:
         """Count the notes of a finished beat that are outside the scale; follow the register.
@@ -254,9 +258,11 @@ class RuleKeeper:
         before = np.where(np.isnan(self._register), mean, self._register)
         followed = before + np.minimum(n_notes / REGISTER_NOTES, 1.0) * (mean - before)
         self._register = np.where(n_notes > 0, followed, self._register)
+        self._lean_on_beat()
 
     def spread(self, row: npt.NDArray[np.int64]) -> None:
         """Let every row go on from the row that `row` says."""
         self._foreign_surplus = self._foreign_surplus[row]
         self._register = self._register[row]
         self._density, self._heard = self._density[row], self._heard[row]
+        self._lean_on_beat()

@@ -88,8 +88,9 @@ def sample_scores(
 class _Moment(NamedTuple):
     """A step of all rows: where it is, what it is shown, what the step part made of it.
 
-    `shift` (R,) of the odds of copying; `uniforms` (R, draws) random numbers of the step; `sound`
-    (R,) of the beat, see `SongState.sound`.
+    `shift` (R,) of the odds of copying; `following` (R, 177) from `next_token_table`; `uniforms`
+    (R, draws) random numbers of the step; `sound` (R,) of the beat, see `SongState.sound`; `added`
+    and `added_within` (R, 176) what rules, steering and strictness add, see `own_probs`.
     """
 
     step: int
@@ -97,15 +98,11 @@ class _Moment(NamedTuple):
     view: BeatView
     out: Arrays
     shift: Floats
+    following: choice.Tokens
     uniforms: Uniforms
     sound: npt.NDArray[np.int64]
-
-
-class _Lean(NamedTuple):
-    """What rules and steering add to the logits, (R, 176); see `RuleKeeper.odds` and `.taste`."""
-
-    odds: Floats
-    taste: Floats
+    added: Floats
+    added_within: Floats
 
 
 class _Latest(NamedTuple):
@@ -139,13 +136,16 @@ class _Sampler:
         self.rngs = [np.random.Generator(np.random.PCG64(seed)) for seed in seeds]
         self.m = options.candidates
         n_rows = len(self.songs) * self.m
-        self.rows = np.arange(n_rows)
         self.song_of_row = np.repeat(np.arange(len(self.songs)), self.m)
         self.has_given = any(song.given for song in self.songs)
         self.is_known = np.repeat([song.plan.known is not None for song in self.songs], self.m)
         self.control = CopyControl(n_rows)
         self.rules = RuleKeeper([song.rules for song in self.songs], self.song_of_row)
         self.temperatures, self.top_ps = options.temperatures, options.top_ps
+        self.view = BeatView.blank(n_rows)
+        self.views = [
+            self.view.of_rows(slice(first, first + self.m)) for first in range(0, n_rows, self.m)
+        ]
         # What a row carries from step to step.
         self.hidden = step_inputs(n_rows, runtime.card.sizes)["hidden"]
         self.cell = np.zeros_like(self.hidden)
@@ -155,9 +155,10 @@ class _Sampler:
         self.lines = OuterLines(n_rows)
         self.voice_velocity = np.full((n_rows, N_VOICES), NO_VELOCITY, np.int64)
         # What its current beat holds: onsets and sounding notes side by side, classes of the notes.
-        self.planes = np.zeros((n_rows, STEPS_PER_BEAT, 2 * N_NOTE_TOKENS), np.float32)
-        self.durations = np.full((n_rows, STEPS_PER_BEAT, N_NOTE_TOKENS), NO_DURATION, np.int8)
+        self.planes = np.zeros((STEPS_PER_BEAT, n_rows, 2 * N_NOTE_TOKENS), np.float32)
+        self.durations = np.full((STEPS_PER_BEAT, n_rows, N_NOTE_TOKENS), NO_DURATION, np.int8)
         self.velocities = np.full_like(self.durations, NO_VELOCITY)
+        self.n_struck = np.zeros((n_rows, N_VOICES), np.int64)  # in the current step
 
     def scores(self) -> list[Score]:
         """Return the finished songs."""
@@ -167,25 +168,43 @@ class _Sampler:
         """Sample a beat for all rows, keep one candidate of each song."""
         self.planes[:] = 0.0
         self.durations[:], self.velocities[:] = NO_DURATION, NO_VELOCITY
-        self.lead_before = self.lines.lead
-        views = [song.view(beat, self.m) for song in self.songs]
-        view = BeatView(*(np.concatenate(part) for part in zip(*views, strict=True)))
+        self.lead_before = self.lines.lead.copy()
+        for song, part in zip(self.songs, self.views, strict=True):
+            song.show(beat, part)
         sound = np.repeat([song.sound(beat) for song in self.songs], self.m)
         self.remaining[sound == SILENT] = 0
         self.remaining[self.rules.is_final(beat * STEPS_PER_BEAT)] = 0
-        shift = self._shift(view)
-        uniforms = self._uniforms()
+        view, shift, uniforms = self.view, self._shift(self.view), self._uniforms()
+        sources = view.planes[:STEPS_PER_BEAT, :, :N_NOTE_TOKENS] > 0
+        reachable = (sources & self.rules.allowed[:, :N_NOTE_TOKENS]).reshape(-1, N_NOTE_TOKENS)
+        following = choice.next_token_table(reachable).reshape(STEPS_PER_BEAT, -1, N_TOKENS)
+        grade = self._grade(sources)
+        held_back = choice.held_back(sources, shift)
         for place in range(STEPS_PER_BEAT):
             step = beat * STEPS_PER_BEAT + place
-            out = self.runtime.step(self._inputs(step, place, view))
+            out = self.runtime.step(self._inputs(step, place, grade[place]))
             self.hidden, self.cell = out["next_hidden"], out["next_cell"]
             np.maximum(self.remaining - 1, 0, out=self.remaining)
-            self._sample_step(_Moment(step, place, view, out, shift, uniforms[:, place], sound))
-        sources = view.planes[:, :STEPS_PER_BEAT, :N_NOTE_TOKENS]
-        played = self.planes[..., :N_NOTE_TOKENS] > 0
-        self.control.count(played, sources > 0, view.overlap)
-        self.rules.count(played, self.planes[..., N_NOTE_TOKENS:] > 0)
-        self._keep_one(beat)
+            added = self.rules.odds(step, self.lines.lead_step)
+            added += view.attraction[place]
+            added += held_back[place]
+            tasted = added + self.rules.taste(self.lines.lead, self.sounded)
+            self._sample_step(
+                _Moment(
+                    *(step, place, view, out, shift, following[place], uniforms[:, place], sound),
+                    *(added, tasted),
+                )
+            )
+        played = self.planes.swapaxes(0, 1) > 0
+        self.control.count(played[..., :N_NOTE_TOKENS], sources.swapaxes(0, 1), view.overlap)
+        self.rules.count(played[..., :N_NOTE_TOKENS], played[..., N_NOTE_TOKENS:])
+        self._keep_one(beat, played)
+
+    def _grade(self, sources: npt.NDArray[np.bool_]) -> Floats:
+        """Return the similarity of the sources and whether they strike, (STEPS_PER_BEAT, R, 2)."""
+        strikes = sources.any(axis=2)
+        alike = np.broadcast_to(self.view.grade, strikes.shape)
+        return np.stack([alike, strikes], axis=2, dtype=np.float32)
 
     def _shift(self, view: BeatView) -> Floats:
         """Return how far strictness moves each row's log odds of copying, shape=(R,).
@@ -204,27 +223,26 @@ class _Sampler:
         shape = (self.m, STEPS_PER_BEAT, _DRAWS_PER_STEP)
         return np.concatenate([rng.random(shape) for rng in self.rngs])
 
-    def _inputs(self, step: int, place: int, view: BeatView) -> Arrays:
+    def _inputs(self, step: int, place: int, grade: Floats) -> Arrays:
         """Return the inputs of the step part."""
-        draft = view.planes[:, place]
-        next_draft, next_bars_ago = view.planes[:, place + 1], view.bars_ago[:, place + 1]
+        view = self.view
+        next_draft, bars_ago = view.planes[place + 1], view.bars_ago[place]
         if place == STEPS_PER_BEAT - 1:
-            first = self.planes[:, 0]
+            first = self.planes[0]
             next_draft = np.where(view.own_source[:, None], first, next_draft)
-            own = np.repeat(view.own_bar, N_NOTE_TOKENS, axis=1)
-            again = np.tile(first[:, :N_NOTE_TOKENS], len(BARS_AGO))
-            next_bars_ago = np.where(own, again, next_bars_ago)
-        has_onset = draft[:, :N_NOTE_TOKENS].any(axis=1)
+            after = bars_ago.reshape(len(first), 2, len(BARS_AGO), N_NOTE_TOKENS)[:, 1]
+            own = first[:, None, :N_NOTE_TOKENS]
+            np.copyto(after, own, where=view.own_bar[..., None])
         carried = self.remaining > 1
         return {
             "previous": self.previous,
             "carried": carried.astype(np.float32),
-            "draft": draft,
+            "draft": view.planes[place],
             "next_draft": next_draft,
-            "bars_ago": np.concatenate([view.bars_ago[:, place], next_bars_ago], axis=1),
-            "context": view.context[:, place],
-            "place": view.place[:, place],
-            "grade": np.stack([view.grade, has_onset], axis=1).astype(np.float32),
+            "bars_ago": bars_ago,
+            "context": view.context[place],
+            "place": view.place[place],
+            "grade": grade,
             "loudness": loudness(self.voice_velocity),
             **self.lines.inputs(step, carried),
             "hidden": self.hidden,
@@ -233,87 +251,82 @@ class _Sampler:
 
     def _sample_step(self, now: _Moment) -> None:
         """Draw notes for every row that may sound until it stops."""
-        draft_onsets = now.view.planes[:, now.place, :N_NOTE_TOKENS]
-        alive = self.rows[(now.sound != SILENT) & ~self.rules.is_over(now.step)]
-        odds = self.rules.odds(now.step, self.lines.lead_step)
-        if self.m > 1:
-            odds += now.view.attraction[:, now.place]
-        lean = _Lean(odds, self.rules.taste(self.lines.lead, self.sounded))
+        onsets = self.planes[now.place, :, :N_NOTE_TOKENS]
+        draft_onsets = now.view.planes[now.place, :, :N_NOTE_TOKENS]
+        alive = np.flatnonzero((now.sound != SILENT) & ~self.rules.is_over(now.step))
+        at = slice(None) if len(alive) == len(onsets) else alive  # the same without a copy
         chosen = np.zeros((len(alive), self.runtime.card.sizes.hidden), np.float32)
         last = np.full(len(alive), START, np.int64)
         notes = _Latest.none(len(alive))
+        self.n_struck[:] = 0
         for index in range(MAX_NOTES_PER_STEP + 1):
             if len(alive) == 0:
                 break
             scores = self.runtime.note(
                 {
-                    "features": now.out["step_features"][alive],
-                    "token_bias": now.out["step_token_bias"][alive],
+                    "features": now.out["step_features"][at],
+                    "token_bias": now.out["step_token_bias"][at],
                     "chosen": chosen,
                     "last_token": last,
-                    "draft_onsets": draft_onsets[alive],
-                    "last_lead": self.lines.lead[alive],
-                    "last_bass": self.lines.bass[alive],
+                    "draft_onsets": draft_onsets[at],
+                    "last_lead": self.lines.lead[at],
+                    "last_bass": self.lines.bass[at],
                     **notes._asdict(),
                 }
             )
-            draws = now.uniforms[alive, _DRAWS * index : _DRAWS * (index + 1)]
+            draws = now.uniforms[at, _DRAWS * index : _DRAWS * (index + 1)]
             if index > 0:
                 self._finish_notes(now, alive, last, notes, scores, draws[:, 1:])
             if index == MAX_NOTES_PER_STEP:
                 break
-            token = self._token(now, alive, last, scores, draws[:, 0], lean)
-            going = token != STOP
-            alive, before, last = alive[going], last[going], token[going]
-            chosen = scores["next_chosen"][going]
+            token = self._token(now, at, last, scores, draws[:, 0])
+            going, before, last, chosen = token != STOP, last, token, scores["next_chosen"]
+            if not going.all():
+                alive = at = alive[going]
+                before, last, chosen = before[going], last[going], chosen[going]
             notes = self._latest(now, alive, before, last)
-            self.planes[alive, now.place, last] = 1.0
-        self.rules.release(self.remaining, self.planes[:, now.place, :N_NOTE_TOKENS] > 0)
+            onsets[alive, last] = 1.0
+            self.n_struck[alive, last // N_PITCHES] += 1
+        struck = onsets > 0
+        self.rules.release(self.remaining, struck)
         self.sounded = self.remaining > 0
-        self.planes[:, now.place, N_NOTE_TOKENS:] = self.sounded
-        self.lines.follow(now.step, self.planes[:, now.place, :N_NOTE_TOKENS] > 0, self.sounded)
-        self.previous = self.planes[:, now.place, :N_NOTE_TOKENS].copy()
+        self.planes[now.place, :, N_NOTE_TOKENS:] = self.sounded
+        self.lines.follow(now.step, struck, self.sounded)
+        self.previous = onsets.copy()
 
     def _token(
         self,
         now: _Moment,
-        alive: Rows,
+        at: Rows | slice,
         last: choice.Tokens,
         scores: Arrays,
         uniform: Uniforms,
-        lean: _Lean,
     ) -> choice.Tokens:
         """Draw the next token of each row that goes on."""
         after = np.where(last == START, 0, last + 1)
-        probs = choice.note_probs(
-            scores["logits"],
-            scores["gate"],
-            now.view.following[alive, now.place, after],
-            now.view.planes[alive, now.place, :N_NOTE_TOKENS] > 0,
-            shift=now.shift[alive],
-            temperature=self.temperatures,
-            attraction=lean.odds[alive],
-            taste=lean.taste[alive],
+        probs = choice.own_probs(
+            scores["logits"], now.added[at], self.temperatures, now.added_within[at]
         )
-        if now.place == 0 and (last == START).all():
-            asleep = (now.sound[alive] == WAKING) & ~self.remaining[alive].any(axis=1)
+        copied = now.following[at][np.arange(len(after)), after]
+        probs = choice.mixed_probs(probs, scores["gate"], copied, now.shift[at])
+        if now.place == 0 and last[0] == START:
+            asleep = (now.sound[at] == WAKING) & ~self.remaining[at].any(axis=1)
             probs = choice.woken(probs, asleep) if asleep.any() else probs
-        struck = self.planes[alive, now.place, :N_NOTE_TOKENS] > 0
-        probs = self.rules.allow(probs, now.step, alive, last, struck)
+        probs = self.rules.allow(probs, now.step, at, last, self.n_struck[at])
         probs = choice.kept_probs(probs, self.top_ps)
         if self.has_given:
-            free, given = self._given(now.step, alive, after)
+            free, given = self._given(now.step, at, after)
             probs = choice.restrict(probs, after - 1, free, given)
         return choice.draw(probs, uniform)
 
     def _given(
-        self, step: int, alive: Rows, after: choice.Tokens
+        self, step: int, at: Rows | slice, after: choice.Tokens
     ) -> tuple[npt.NDArray[np.bool_], choice.Tokens]:
         """Return which tokens are free and which is given next, row by row."""
-        free = np.ones((len(alive), N_TOKENS), np.bool_)
-        given = np.full(len(alive), STOP, np.int64)
-        for position, row in enumerate(alive):
-            tokens = self.songs[self.song_of_row[row]].given
+        free = np.ones((len(after), N_TOKENS), np.bool_)
+        given = np.full(len(after), STOP, np.int64)
+        for position, song in enumerate(self.song_of_row[at]):
+            tokens = self.songs[song].given
             if tokens is not None:
                 free[position] = tokens.free[step]
                 given[position] = tokens.following[step, after[position]]
@@ -323,11 +336,11 @@ class _Sampler:
         self, now: _Moment, alive: Rows, before: choice.Tokens, token: choice.Tokens
     ) -> _Latest:
         """Return what bears on how long and how loud the rows' latest notes are."""
-        chord = self.durations[alive, now.place, np.where(before == START, 0, before)]
+        chord = self.durations[now.place, alive, np.where(before == START, 0, before)]
         return _Latest(
-            draft_duration=now.view.durations[alive, now.place, token].astype(np.int64),
+            draft_duration=now.view.durations[now.place, alive, token].astype(np.int64),
             chord_duration=np.where(before == START, NO_DURATION, chord).astype(np.int64),
-            draft_velocity=now.view.velocities[alive, now.place, token].astype(np.int64),
+            draft_velocity=now.view.velocities[now.place, alive, token].astype(np.int64),
             voice_velocity=self.voice_velocity[alive, token // N_PITCHES],
         )
 
@@ -341,37 +354,37 @@ class _Sampler:
         uniforms: Uniforms,
     ) -> None:
         """Draw how long and how loud the rows' latest notes are."""
-        drawn = []
-        for kind, draft, uniform in (
-            ("duration", notes.draft_duration, uniforms[:, 0]),
-            ("velocity", notes.draft_velocity, uniforms[:, 1]),
-        ):
-            logits = scores[f"{kind}_logits"]
-            probs = choice.class_probs(
-                logits + self.rules.length_bias(alive) if kind == "duration" else logits,
-                draft,
-                shift=now.shift[alive],
-                temperature=getattr(self.temperatures, kind),
-            )
-            probs = choice.nucleus(probs, getattr(self.top_ps, kind))
-            drawn.append(choice.draw(probs, uniform))
-        duration, velocity = drawn
+        probs = choice.class_probs(
+            (scores["duration_logits"] + self.rules.length_bias(alive), scores["velocity_logits"]),
+            np.stack([notes.draft_duration, notes.draft_velocity], axis=1),
+            shift=now.shift[alive],
+            temperatures=(self.temperatures.duration, self.temperatures.velocity),
+        )
+        for kind, top_p in enumerate((self.top_ps.duration, self.top_ps.velocity)):
+            if top_p < 1:
+                probs[:, kind] = choice.nucleus(probs[:, kind], top_p)
+        duration, velocity = choice.draw(probs, uniforms).T
         duration = self.rules.limit_durations(duration, now.step, alive)
         if self.has_given:
-            for position, row in enumerate(alive):
-                tokens = self.songs[self.song_of_row[row]].given
+            for position, song in enumerate(self.song_of_row[alive]):
+                tokens = self.songs[song].given
                 if tokens is not None and not tokens.free[now.step, token[position]]:
                     duration[position] = tokens.durations[now.step, token[position]]
                     velocity[position] = tokens.velocities[now.step, token[position]]
-        self.durations[alive, now.place, token] = duration
-        self.velocities[alive, now.place, token] = velocity
+        self.durations[now.place, alive, token] = duration
+        self.velocities[now.place, alive, token] = velocity
         self.voice_velocity[alive, token // N_PITCHES] = velocity
         self.remaining[alive, token] = DURATIONS[duration]
 
-    def _keep_one(self, beat: int) -> None:
-        """Choose a candidate of each song, write it into the history, spread its state."""
-        played = roll_from_tokens(self.planes.reshape(-1, STEPS_PER_BEAT, 2, N_NOTE_TOKENS) > 0)
-        features = beat_features(played[:, :, 0], played[:, :, 1])[:, 0]
+    def _keep_one(self, beat: int, played: npt.NDArray[np.bool_]) -> None:
+        """Choose a candidate of each song, write it into the history, spread its state.
+
+        Parameters
+        ----------
+        played : np.ndarray, shape=(R, STEPS_PER_BEAT, 352), bool
+        """
+        rolls = roll_from_tokens(played.reshape(*played.shape[:2], 2, N_NOTE_TOKENS))
+        features = beat_features(rolls[:, :, 0], rolls[:, :, 1])[:, 0]
         weight = steering_weight(self.options.steering)
         kept = np.empty(len(self.songs), np.int64)
         for index, song in enumerate(self.songs):
@@ -379,11 +392,10 @@ class _Sampler:
             row = index * self.m
             if self.m > 1:
                 errors = row_errors(song.rows(features[rows]), song.wanted_row)
-                errors += note_errors(played[rows, :, 0], self.lead_before[rows], song.plan.mode)
+                errors += note_errors(rolls[rows, :, 0], self.lead_before[rows], song.plan.mode)
                 row += choose_candidate(errors, weight, self.rngs[index].random())
-            song.keep(
-                beat, self.planes[row], self.durations[row], self.velocities[row], features[row]
-            )
+            notes = self.planes[:, row], self.durations[:, row], self.velocities[:, row]
+            song.keep(beat, *notes, features[row])
             kept[index] = row
         if self.m > 1:
             self._spread(np.repeat(kept, self.m))

@@ -9,9 +9,11 @@ import numpy.typing as npt
 
 from singcli.model.choice import next_token_table
 from singcli.model.contract import (
+    BARS_AGO,
     ENDING_BARS,
     N_CONTEXT,
     N_NOTE_TOKENS,
+    N_PLACE,
     NO_DURATION,
     NO_VELOCITY,
     TOKEN_PITCH,
@@ -42,32 +44,63 @@ Value = TypeVar("Value", bound=np.generic)
 
 SILENT, WAKING = -1, 1
 PATIENCE_BEATS = 3
+_BARS_WIDTH = len(BARS_AGO) * N_NOTE_TOKENS
+_BY_ROW = ("grade", "overlap", "own_source", "own_bar")  # the rest is by step first
 
 
 class BeatView(NamedTuple):
-    """What M candidates for a beat are shown, n steps of it, and where it says so the step after.
+    """What R rows, candidates of songs, are shown for the n steps of a beat.
 
-    `planes` (M, n + 1, 352) onsets, then sounding notes of the sources; `durations`, `velocities`
-    (M, n, 176) classes of the sources' onsets; `following` (M, n, 177) from `next_token_table`;
-    `bars_ago` (M, n + 1, 528) onsets of `BARS_AGO`; `context` (M, n, N_CONTEXT); `place`
-    (M, n, N_PLACE); `grade` (M,) similarity to the sources; `overlap` (M,) wanted with the sources,
-    NaN where it is left to the network; `attraction` (M, n, 176) of steering; `own_source` (M,),
-    `own_bar` (M, len(BARS_AGO)) whether the step after looks back at the beat's own first step,
-    which is not played yet.
+    `planes` (n + 1, R, 352) onsets, then sounding notes of the sources, and of those of the step
+    after; `durations`, `velocities` (n, R, 176) classes of the sources' onsets; `bars_ago`
+    (n, R, 1056) onsets of `BARS_AGO`, then those of the step after; `context` (n, R, N_CONTEXT);
+    `place` (n, R, N_PLACE); `attraction` (n, R, 176) of steering; `grade` (R,) similarity to the
+    sources; `overlap` (R,) wanted with the sources, NaN where it is left to the network;
+    `own_source` (R,), `own_bar` (R, len(BARS_AGO)) whether the step after the beat looks back at
+    the beat's own first step, which is not played yet.
     """
 
-    planes: npt.NDArray[Any]
-    durations: npt.NDArray[Any]
-    velocities: npt.NDArray[Any]
-    following: npt.NDArray[Any]
-    bars_ago: npt.NDArray[Any]
-    context: npt.NDArray[Any]
-    place: npt.NDArray[Any]
-    grade: npt.NDArray[Any]
-    overlap: npt.NDArray[Any]
-    attraction: npt.NDArray[Any]
-    own_source: npt.NDArray[Any]
-    own_bar: npt.NDArray[Any]
+    planes: Floats
+    durations: npt.NDArray[np.int8]
+    velocities: npt.NDArray[np.int8]
+    bars_ago: Floats
+    context: Floats
+    place: Floats
+    attraction: Floats
+    grade: Floats
+    overlap: Floats
+    own_source: npt.NDArray[np.bool_]
+    own_bar: npt.NDArray[np.bool_]
+
+    @classmethod
+    def blank(cls, n_rows: int) -> BeatView:
+        """Return a view to be filled in by `SongState.show`."""
+
+        def steps(width: int, n: int = STEPS_PER_BEAT) -> Floats:
+            return np.zeros((n, n_rows, width), np.float32)
+
+        return cls(
+            planes=steps(2 * N_NOTE_TOKENS, STEPS_PER_BEAT + 1),
+            durations=np.zeros((STEPS_PER_BEAT, n_rows, N_NOTE_TOKENS), np.int8),
+            velocities=np.zeros((STEPS_PER_BEAT, n_rows, N_NOTE_TOKENS), np.int8),
+            bars_ago=steps(2 * _BARS_WIDTH),
+            context=steps(N_CONTEXT),
+            place=steps(N_PLACE),
+            attraction=steps(N_NOTE_TOKENS),
+            grade=np.zeros(n_rows, np.float32),
+            overlap=np.zeros(n_rows, np.float32),
+            own_source=np.zeros(n_rows, np.bool_),
+            own_bar=np.zeros((n_rows, len(BARS_AGO)), np.bool_),
+        )
+
+    def of_rows(self, rows: slice) -> BeatView:
+        """Return the part of some rows, not a copy of it."""
+        return BeatView(
+            *(
+                getattr(self, name)[rows if name in _BY_ROW else (slice(None), rows)]
+                for name in self._fields
+            )
+        )
 
 
 class SongState:
@@ -110,42 +143,37 @@ class SongState:
         self._played = np.zeros((n_beats if self._steering else 0,) * 2, np.float32)
         self.given = None if plan.given is None else GivenTokens(plan.given, n_steps)
 
-    def view(self, beat: int, n_candidates: int) -> BeatView:
-        """Return what the candidates for this beat are shown."""
+    def show(self, beat: int, view: BeatView) -> None:
+        """Fill in what the candidates for this beat are shown."""
         first = beat * STEPS_PER_BEAT
-        steps = slice(first, first + STEPS_PER_BEAT)
-        source = np.tile(self._source[first : first + STEPS_PER_BEAT + 1], (n_candidates, 1))
-        grade = np.full(n_candidates, self._grade[beat])
-        overlap = np.full(n_candidates, self._overlap[beat])
+        reach = slice(first, first + STEPS_PER_BEAT + 1)  # and where the step after looks back
+        self._show_sources(view, self._source[reach, None], first)
+        view.grade[:], view.overlap[:] = self._grade[beat], self._overlap[beat]
         self.wanted_row = self._row(beat)
-        others = self._other_sources(n_candidates)
+        others = self._other_sources(len(view.grade))
         if len(others):
-            source[-len(others) :] = others[:, None] * STEPS_PER_BEAT + np.arange(len(source[0]))
-            grade[-len(others) :] = self.wanted_row[others].clip(0.0, 1.0)
-            overlap[-len(others) :] = self._overlap_from_grade(grade[-len(others) :])
-        bars_ago = self._bars_ago[first : first + STEPS_PER_BEAT + 1]
-        planes = self._planes[source]
-        onsets = planes[:, :STEPS_PER_BEAT, :N_NOTE_TOKENS] > 0
-        onsets &= self.rules.allowed[:N_NOTE_TOKENS]
-        following = next_token_table(onsets.reshape(-1, N_NOTE_TOKENS))
+            rows = view.of_rows(slice(-len(others), None))
+            steps = others * STEPS_PER_BEAT + np.arange(STEPS_PER_BEAT + 1)[:, None]
+            self._show_sources(rows, steps, first)
+            rows.grade[:] = self.wanted_row[others].clip(0.0, 1.0)
+            rows.overlap[:] = self._overlap_from_grade(rows.grade)
+        bars_ago = self._bars_ago[reach]
+        onsets = self._planes[bars_ago, :N_NOTE_TOKENS].reshape(len(bars_ago), 1, -1)
+        view.bars_ago[..., :_BARS_WIDTH], view.bars_ago[..., _BARS_WIDTH:] = onsets[:-1], onsets[1:]
+        view.own_bar[:] = bars_ago[-1] == first
+        view.context[:] = self._context(beat)[:, None]
+        view.place[:] = self._place[first : first + STEPS_PER_BEAT, None]
+        if self._steering:
+            view.attraction[:] = attraction(self.wanted_row, self._features, self._steering)[
+                :, None
+            ]
 
-        def shared(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-            return np.broadcast_to(values, (n_candidates, *values.shape))
-
-        return BeatView(
-            planes=planes,
-            durations=self._durations[source[:, :STEPS_PER_BEAT]],
-            velocities=self._velocities[source[:, :STEPS_PER_BEAT]],
-            following=following.reshape(n_candidates, STEPS_PER_BEAT, -1),
-            bars_ago=shared(self._planes[bars_ago, :N_NOTE_TOKENS].reshape(len(bars_ago), -1)),
-            context=shared(self._context(beat)),
-            place=shared(self._place[steps]),
-            grade=grade,
-            overlap=overlap,
-            attraction=shared(attraction(self.wanted_row, self._features, self._steering)),
-            own_source=source[:, -1] == first,
-            own_bar=shared(bars_ago[-1] == first),
-        )
+    def _show_sources(self, view: BeatView, source: npt.NDArray[np.int64], first: int) -> None:
+        """Fill in what these steps played, shape=(STEPS_PER_BEAT + 1, R or 1), or -1."""
+        view.planes[:] = self._planes[source]
+        view.durations[:] = self._durations[source[:-1]]
+        view.velocities[:] = self._velocities[source[:-1]]
+        view.own_source[:] = source[-1] == first
 
     def _overlap_from_grade(self, grade: Floats) -> Floats:
         """Return what strictness wants of sources found in a matrix; NaN where it is texture."""

@@ -11,15 +11,15 @@ References
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterable, Iterator, Sequence
+import struct
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-import mido
 import numpy as np
 
 from singcli.errors import InputError
-from singcli.music.key import TONIC_NAMES, Key
+from singcli.music import midi_encoding as midi
+from singcli.music.key import Key
 from singcli.music.meter import meters_of_bars
 from singcli.music.score import N_VOICES, STEPS_PER_BEAT, VOICE_NAMES, Score
 
@@ -29,9 +29,7 @@ PIANO = 0
 MICROSECONDS_PER_MINUTE = 60_000_000
 MAX_MICROSECONDS_PER_BEAT = 0xFFFFFF  # three bytes in the file
 MAX_BAR_BEATS = 255  # one byte in the file
-TEXT_ENCODING = "utf-8"
-
-_Event = tuple[int, mido.Message | mido.MetaMessage]  # absolute tick, message without time
+THIRTY_SECONDS_PER_QUARTER = 8
 
 
 def midi_from_score(
@@ -82,24 +80,21 @@ def midi_from_score(
         *_key_events(score),
         *_section_events(score, sections),
     ]
-    tracks = [_track_from_events(conductor, end_tick)]
-    for voice, program in zip(range(N_VOICES), programs, strict=True):
-        tracks.append(_track_from_events(_voice_events(score, voice, program), end_tick))
-    file = mido.MidiFile(
-        type=1, ticks_per_beat=TICKS_PER_BEAT, charset=TEXT_ENCODING, tracks=tracks
+    tracks = [conductor]
+    tracks += [_voice_events(score, v, program) for v, program in enumerate(programs)]
+    return midi.file_from_tracks(
+        [midi.track_from_events(events, end_tick) for events in tracks],
+        ticks_per_beat=TICKS_PER_BEAT,
     )
-    content = io.BytesIO()
-    file.save(file=content)
-    return content.getvalue()
 
 
-def _heading_events(title: str, recipe_text: str | None) -> Iterator[_Event]:
-    yield 0, mido.MetaMessage("track_name", name=title)
+def _heading_events(title: str, recipe_text: str | None) -> Iterator[midi.Event]:
+    yield 0, midi.text(midi.TRACK_NAME, title)
     if recipe_text is not None:
-        yield 0, mido.MetaMessage("text", text=recipe_text)
+        yield 0, midi.text(midi.TEXT, recipe_text)
 
 
-def _tempo_events(score: Score, changes: Sequence[tuple[int, float]]) -> Iterator[_Event]:
+def _tempo_events(score: Score, changes: Sequence[tuple[int, float]]) -> Iterator[midi.Event]:
     """Yield a tempo at the beginning and wherever it changes."""
     bars = [bar for bar, _ in changes]
     if any(one >= other for one, other in pairwise([-1, *bars, score.n_bars])):
@@ -109,11 +104,11 @@ def _tempo_events(score: Score, changes: Sequence[tuple[int, float]]) -> Iterato
         )
     before = [] if bars and bars[0] == 0 else [(0, score.tempo_bpm)]
     for bar, tempo_bpm in (*before, *changes):
-        tempo = _microseconds_per_beat(tempo_bpm)
-        yield _tick_of_bar(score, bar), mido.MetaMessage("set_tempo", tempo=tempo)
+        tempo = _microseconds_per_beat(tempo_bpm).to_bytes(3, "big")
+        yield _tick_of_bar(score, bar), midi.meta(midi.TEMPO, tempo)
 
 
-def _meter_events(score: Score, bar_meters: Sequence[str]) -> Iterator[_Event]:
+def _meter_events(score: Score, bar_meters: Sequence[str]) -> Iterator[midi.Event]:
     """Yield a time signature at the first bar and wherever it changes."""
     before = ""
     lengths = np.diff(score.bar_beats).tolist()
@@ -124,69 +119,49 @@ def _meter_events(score: Score, bar_meters: Sequence[str]) -> Iterator[_Event]:
         if numerator * 4 != n_beats * denominator:
             raise InputError(f"bar {bar} has {n_beats} beats, its meter is {meter}")
         if meter != before:
-            compound = denominator == 8 and numerator % 3 == 0  # felt in dotted quarters
-            yield (
-                _tick_of_bar(score, bar),
-                mido.MetaMessage(
-                    "time_signature",
-                    numerator=numerator,
-                    denominator=denominator,
-                    clocks_per_click=36 if compound else 24,
-                ),
-            )
+            yield _tick_of_bar(score, bar), _signature_from_meter(numerator, denominator)
         before = meter
 
 
-def _key_events(score: Score) -> Iterator[_Event]:
+def _key_events(score: Score) -> Iterator[midi.Event]:
     if score.key is not None:
-        yield 0, mido.MetaMessage("key_signature", key=_signature_from_key(score.key))
+        yield 0, _signature_from_key(score.key)
 
 
-def _section_events(score: Score, sections: Sequence[tuple[str, int, int]]) -> Iterator[_Event]:
+def _section_events(score: Score, sections: Sequence[tuple[str, int, int]]) -> Iterator[midi.Event]:
     for label, start_bar, n_bars in sections:
         if not (start_bar >= 0 and 0 < n_bars <= score.n_bars - start_bar):
             raise InputError(
                 f"section {label!r} = bars {start_bar} to {start_bar + n_bars}, "
                 f"the score has bars 0 to {score.n_bars}"
             )
-        yield _tick_of_bar(score, start_bar), mido.MetaMessage("marker", text=label)
+        yield _tick_of_bar(score, start_bar), midi.text(midi.MARKER, label)
 
 
 def _tick_of_bar(score: Score, bar: int) -> int:
     return int(score.bar_beats[bar]) * TICKS_PER_BEAT
 
 
-def _voice_events(score: Score, voice: int, program: int) -> list[_Event]:
+def _voice_events(score: Score, voice: int, program: int) -> list[midi.Event]:
     mine = score.voice == voice
     onset = score.step[mine].astype(np.int64) * TICKS_PER_STEP
     end = onset + score.duration[mine].astype(np.int64) * TICKS_PER_STEP
     pitches = score.pitch[mine].tolist()
-    notes: list[_Event] = [
-        (tick, mido.Message("note_off", channel=voice, note=pitch))
+    notes: list[midi.Event] = [
+        (tick, midi.note_off(voice, pitch))
         for tick, pitch in zip(end.tolist(), pitches, strict=True)
     ]
     notes += [
-        (tick, mido.Message("note_on", channel=voice, note=pitch, velocity=velocity))
+        (tick, midi.note_on(voice, pitch, velocity))
         for tick, pitch, velocity in zip(
             onset.tolist(), pitches, score.velocity[mine].tolist(), strict=True
         )
     ]
     return [
-        (0, mido.MetaMessage("track_name", name=VOICE_NAMES[voice].capitalize())),
-        (0, mido.Message("program_change", channel=voice, program=program)),
+        (0, midi.text(midi.TRACK_NAME, VOICE_NAMES[voice].capitalize())),
+        (0, midi.program_change(voice, program)),
         *notes,
     ]
-
-
-def _track_from_events(events: Iterable[_Event], end_tick: int) -> mido.MidiTrack:
-    """Return the events by tick, those of one tick in the order given, as deltas up to the end."""
-    track = mido.MidiTrack()
-    now = 0
-    for tick, message in sorted(events, key=lambda event: event[0]):
-        track.append(message.copy(time=tick - now))
-        now = tick
-    track.append(mido.MetaMessage("end_of_track", time=end_tick - now))
-    return track
 
 
 def _microseconds_per_beat(tempo_bpm: float) -> int:
@@ -202,10 +177,17 @@ def _microseconds_per_beat(tempo_bpm: float) -> int:
     return microseconds
 
 
-def _signature_from_key(key: Key) -> str:
-    """Return mido's name of the key signature with the fewest accidentals."""
-    if key.mode == "major":
-        return TONIC_NAMES[key.tonic]
-    relative = {"Db": "C#", "Ab": "G#"}  # in minor the sharps are fewer
-    tonic = TONIC_NAMES[key.tonic]
-    return relative.get(tonic, tonic) + "m"
+def _signature_from_meter(numerator: int, denominator: int) -> bytes:
+    compound = denominator == 8 and numerator % 3 == 0  # felt in dotted quarters
+    clocks_per_click = 36 if compound else 24
+    power = denominator.bit_length() - 1
+    data = (numerator, power, clocks_per_click, THIRTY_SECONDS_PER_QUARTER)
+    return midi.meta(midi.METER, bytes(data))
+
+
+def _signature_from_key(key: Key) -> bytes:
+    """Return the key signature with the fewest accidentals; of six, sharps in major alone."""
+    flats = 5 if key.mode == "major" else 6
+    relative_major = key.tonic if key.mode == "major" else key.tonic + 3
+    sharps = (7 * relative_major + flats) % 12 - flats  # a fifth is seven semitones
+    return midi.meta(midi.KEY, struct.pack(">bB", sharps, key.mode == "minor"))

@@ -32,9 +32,11 @@ from singcli.model.contract import (
     step_inputs,
 )
 from singcli.training.networks import NoteNetwork, PointerNetwork, StepInputs, StepNetwork
+from singcli.training.note_part import FusedNotePart
 
-OPSET = 18
-IR_VERSION = 10  # what onnxruntime 1.20, the oldest that we allow, still reads
+STEP_BRANCH, NOTE_BRANCH = "else_branch", "then_branch"  # of the If
+OPSET = 20  # the first with Gelu
+IR_VERSION = 10  # what onnxruntime 1.22, the oldest that we allow, still reads
 
 
 class StepPart(nn.Module):
@@ -90,7 +92,7 @@ def model_from_network(network: PointerNetwork, card: ModelCard) -> ModelProto:
     """Trace both parts, put each in a branch of one `If` and attach the card."""
     parts = (
         ("step", StepPart(network.step), step_inputs(1, card.sizes), STEP_OUTPUTS),
-        ("note", NotePart(network.note), note_inputs(1, card.sizes), NOTE_OUTPUTS),
+        ("note", FusedNotePart(network.note), note_inputs(1, card.sizes), NOTE_OUTPUTS),
     )
     inputs, outputs, defaults, branches = [], [], {PART_INPUT: np.zeros((), np.bool_)}, {}
     for name, part, blank, names in parts:
@@ -103,8 +105,7 @@ def model_from_network(network: PointerNetwork, card: ModelCard) -> ModelProto:
         "If",
         [PART_INPUT],
         [output.name for output in outputs],
-        then_branch=branches["note"],
-        else_branch=branches["step"],
+        **{NOTE_BRANCH: branches["note"], STEP_BRANCH: branches["step"]},
     )
     which = helper.make_tensor_value_info(PART_INPUT, TensorProto.BOOL, [])
     initializers = [numpy_helper.from_array(value, name) for name, value in defaults.items()]

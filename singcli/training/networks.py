@@ -177,20 +177,13 @@ class StepNetwork(nn.Module):
 
     def _token_bias(self, mixed: Tensor, inputs: StepInputs) -> Tensor:
         """Weigh what each token did in draft, just now, context and bars ago, voice by voice."""
-        hints = [
-            *inputs.draft.split(N_NOTE_TOKENS, -1),
-            inputs.carried,
-            *inputs.context.split(N_NOTE_TOKENS, -1),
-            *inputs.bars_ago.split(N_NOTE_TOKENS, -1)[: len(BARS_AGO)],
-        ]
+        before = inputs.bars_ago[..., : len(BARS_AGO) * N_NOTE_TOKENS]
+        hints = torch.cat([inputs.draft, inputs.carried, inputs.context, before], -1)
         weights = self.hints(mixed).unflatten(-1, (N_TOKEN_HINTS, N_VOICES, 1))
-        weighted = (
-            hint.unflatten(-1, (N_VOICES, N_PITCHES)) * weight
-            for hint, weight in zip(hints, weights.unbind(-3), strict=True)
-        )
+        weighted = hints.unflatten(-1, (N_TOKEN_HINTS, N_VOICES, N_PITCHES)) * weights
         # One after the other: onnxruntime sums over an axis in an order that depends on the batch.
-        bias: Tensor = functools.reduce(torch.add, weighted)
-        return bias.flatten(-2)
+        bias: Tensor = functools.reduce(torch.add, weighted.split(1, -3))
+        return bias.flatten(-3)
 
 
 class NoteNetwork(nn.Module):

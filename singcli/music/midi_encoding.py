@@ -1,0 +1,81 @@
+"""Events -> the bytes of a MIDI file of format 1.
+
+Messages are bytes as they stand in a track, without their time. What they may hold is the business
+of whoever makes them (`singcli.music.midi_writing`).
+
+References
+----------
+"Standard MIDI Files 1.0" (RP-001), The MIDI Association.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Sequence
+from operator import itemgetter
+
+from singcli.music.midi_chunks import END_OF_TRACK, META, TRACK
+
+Event = tuple[int, bytes]  # absolute tick, message
+
+TEXT, TRACK_NAME, MARKER = 0x01, 0x03, 0x06  # kinds of meta events
+TEMPO, METER, KEY = 0x51, 0x58, 0x59
+TEXT_ENCODING = "utf-8"
+
+_FIRST_SYSTEM_STATUS = 0xF0  # below are the messages of channels
+_NOTE_OFF, _NOTE_ON, _PROGRAM = 0x80, 0x90, 0xC0
+_RELEASE_VELOCITY = 64
+
+
+def note_on(channel: int, pitch: int, velocity: int) -> bytes:
+    """Return the beginning of a note."""
+    return bytes((_NOTE_ON | channel, pitch, velocity))
+
+
+def note_off(channel: int, pitch: int) -> bytes:
+    """Return the end of a note, at the usual velocity."""
+    return bytes((_NOTE_OFF | channel, pitch, _RELEASE_VELOCITY))
+
+
+def program_change(channel: int, program: int) -> bytes:
+    """Return the choice of a sound."""
+    return bytes((_PROGRAM | channel, program))
+
+
+def meta(kind: int, data: bytes = b"") -> bytes:
+    """Return a meta event."""
+    return bytes((META, kind)) + variable_number(len(data)) + data
+
+
+def text(kind: int, words: str) -> bytes:
+    """Return a meta event that holds a text."""
+    return meta(kind, words.encode(TEXT_ENCODING))
+
+
+def variable_number(number: int) -> bytes:
+    """Return a number as seven bits a byte, all but the last with the eighth bit set."""
+    parts = [number & 0x7F]
+    while number := number >> 7:
+        parts.append(number & 0x7F | 0x80)
+    return bytes(reversed(parts))
+
+
+def track_from_events(events: Iterable[Event], end_tick: int) -> bytes:
+    """Return a track: events by tick, those of one tick in the order given, up to the end.
+
+    A status that is that of the message before is left out, as the standard allows.
+    """
+    content = bytearray()
+    now, running = 0, -1
+    for tick, message in sorted(events, key=itemgetter(0)):
+        content += variable_number(tick - now)
+        content += message[1:] if message[0] == running else message
+        now, running = tick, message[0] if message[0] < _FIRST_SYSTEM_STATUS else -1
+    content += variable_number(end_tick - now) + meta(END_OF_TRACK)
+    return TRACK + struct.pack(">L", len(content)) + content
+
+
+def file_from_tracks(tracks: Sequence[bytes], *, ticks_per_beat: int) -> bytes:
+    """Return the file of these tracks, which sound together."""
+    header = struct.pack(">LHHH", 6, 1, len(tracks), ticks_per_beat)
+    return b"".join((b"MThd", header, *tracks))
