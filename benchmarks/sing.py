@@ -29,6 +29,7 @@ from singcli.cli import main as singcli
 from singcli.errors import InputError
 from singcli.files import write_text
 from singcli.preparation.pool import default_jobs
+from singcli.protocol.entrants import CANDIDATES
 from singcli.protocol.run import model_names
 from singcli.protocol.workshop import ModelFile, Settings, Workshop
 from singcli.row_dataset import INDEX_NAME
@@ -52,6 +53,7 @@ class Bench:
     samples: int
     segments: int | None
     scorer_epochs: int
+    candidates: tuple[int, ...]
     jobs: int | None
 
     @property
@@ -129,6 +131,7 @@ def evaluate(bench: Bench, models: Sequence[Path]) -> None:
     words: list[str | Path] = ["--rows", bench.rows, "--scorer", bench.scorer]
     words += [word for model in models for word in ("--model", model)]
     words += ["--results", bench.out / "results.jsonl", "--samples", str(bench.samples)]
+    words += [word for number in bench.candidates for word in ("--candidates", str(number))]
     if bench.segments is not None:
         words += ["--segments", str(bench.segments)]
     if bench.jobs is not None:
@@ -245,6 +248,9 @@ def main() -> None:
     )
     parser.add_argument("--samples", type=int, default=3, help="outputs of each segment (3)")
     parser.add_argument("--segments", type=int, help="so many test segments (all)")
+    parser.add_argument(
+        "--candidates", type=int, nargs="+", default=list(CANDIDATES), help="of a row (16 64 256)"
+    )
     parser.add_argument("--scorer-epochs", type=int, default=8, help="of the scorer (8)")
     parser.add_argument("--jobs", type=int, help="processes (the cores)")
     arguments = parser.parse_args()
@@ -256,6 +262,7 @@ def main() -> None:
             samples=arguments.samples,
             segments=arguments.segments,
             scorer_epochs=arguments.scorer_epochs,
+            candidates=tuple(arguments.candidates),
             jobs=arguments.jobs,
         )
     )
