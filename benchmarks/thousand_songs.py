@@ -177,7 +177,7 @@ def main() -> None:
         growth = peaks[-1] / peaks[0]
         verdicts.append(verdict("peak of the last part by that of the first", growth, MAX_GROWTH))
     else:
-        verdicts.append("MISSED: too few samples to say whether memory stays level")
+        verdicts.append("left open: too few samples to say whether memory stays level")
     print(*verdicts, sep="\n")
     write_json(
         arguments.json,

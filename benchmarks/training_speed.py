@@ -58,7 +58,8 @@ WANTED_SHARE, WANTED_PACE = 0.9, 20_000.0
 FORWARD, BACKWARD, OPTIMISER = "forward pass and loss", "backward pass", "clipping and optimiser"
 NETWORK = (FORWARD, BACKWARD, OPTIMISER)
 EXAMPLES, CHUNKS, MEAN = "examples and batches", "chunks as tensors", "running mean of the weights"
-EXCHANGE, SAVING, REST = "gradients of the other processes", "checkpoints and logs", "the rest"
+EXCHANGE = "exchange with the other processes, and waiting for them"
+SAVING, REST = "checkpoints and logs", "the rest"
 
 
 class Clock:
@@ -131,6 +132,7 @@ def clocked(clock: Clock, warm_up: int) -> Iterator[None]:
         ),
         (Trainer, "_update_average", clock.timed(MEAN, Trainer._update_average)),
         (Workers, "sum_gradients", clock.timed(EXCHANGE, Workers.sum_gradients)),
+        (Workers, "sum", clock.timed(EXCHANGE, Workers.sum)),
     ]
     before = [(owner, name, getattr(owner, name)) for owner, name, _ in patches]
     for owner, name, value in patches:
@@ -153,7 +155,7 @@ def train(
     with clocked(clock, warm_up):
         trainer.train(max_minutes=minutes)
         clock.seconds["all"] = time.perf_counter() - clock.begun
-        (clock.all_steps,) = workers.sum(clock.steps)
+    (clock.all_steps,) = workers.sum(clock.steps)
     return clock
 
 

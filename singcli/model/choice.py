@@ -39,9 +39,9 @@ def next_token_table(onsets: npt.NDArray[np.bool_]) -> Tokens:
     -------
     np.ndarray, shape=(n, 177), int64
     """
-    table = np.full((len(onsets), N_TOKENS), STOP, np.int64)
-    table[:, :-1] = np.where(onsets, np.arange(N_NOTE_TOKENS), STOP)
-    return np.minimum.accumulate(table[:, ::-1], axis=1)[:, ::-1]
+    table = np.full((len(onsets), N_TOKENS), STOP, np.int16)
+    table[:, :-1] = np.where(onsets, np.arange(N_NOTE_TOKENS, dtype=np.int16), np.int16(STOP))
+    return np.minimum.accumulate(table[:, ::-1], axis=1)[:, ::-1].astype(np.int64)
 
 
 def softmax(logits: Floats) -> Floats:

@@ -244,11 +244,11 @@ def soft_context(weights: Floats, onsets: Roll, sounding: Roll) -> Floats:
     -----
     Source: SING, section 3.2 (the rolls of the past, weighted by the row of the SSM).
     """
-    rolls = np.concatenate([onsets, sounding], axis=1).astype(np.float32)
+    rolls = np.concatenate([onsets, sounding], axis=1)
     by_beat = rolls.reshape(len(weights), -1)
     heard = np.flatnonzero(by_beat.any(axis=0))  # most pitches are never played
-    context = np.zeros_like(by_beat)
-    context[:, heard] = weights @ by_beat[:, heard]
+    context = np.zeros(by_beat.shape, np.float32)
+    context[:, heard] = weights @ by_beat[:, heard].astype(np.float32)
     return context.reshape(rolls.shape)
 
 

@@ -67,10 +67,12 @@ def repeat_map_from_ssm(
         score = ssm[1, :1].astype(np.float64)
         for beat in range(2, n_beats):
             jump[beat] = score.argmax()
-            best = np.full(beat, score[jump[beat]])
+            by_jump = score[jump[beat]]
             along = score + continuation_bonus  # from source j - 1 to source j
-            continued[beat, 1:beat] = along > best[1:]
-            best[1:] = np.maximum(best[1:], along)
+            np.greater(along, by_jump, out=continued[beat, 1:beat])
+            best = np.empty(beat)
+            best[0] = by_jump
+            np.maximum(along, by_jump, out=best[1:])
             score = ssm[beat, :beat] + best
         source[-1] = score.argmax()
         for beat in range(n_beats - 1, 1, -1):

@@ -94,22 +94,21 @@ class Batch:
             )
 
     def _inputs(self, start: int, stop: int, device: torch.device) -> StepInputs:
-        def piece(name: str, shift: int = 0) -> Tensor:
-            array = self.arrays[name][:, start + shift : stop + shift]
-            tensor = torch.from_numpy(array).to(device)
+        def piece(name: str, following: int = 0) -> Tensor:
+            tensor = torch.from_numpy(self.arrays[name][:, start : stop + following]).to(device)
             if name in _LAST_PITCHES:
                 return tensor
-            tensor = tensor.to(torch.float32)
-            missing = stop - start - tensor.shape[1]
-            return torch.nn.functional.pad(tensor, (0, 0, 0, missing)) if missing else tensor
+            missing = stop + following - start - tensor.shape[1]
+            padded = torch.nn.functional.pad(tensor, (0, 0, 0, missing)) if missing else tensor
+            return padded.to(torch.float32)
 
-        bars_ago = torch.cat([piece("bars_ago"), piece("bars_ago", 1)], -1)
+        draft, bars_ago = piece("draft", 1), piece("bars_ago", 1)
         return StepInputs(
             previous=piece("previous"),
             carried=piece("carried"),
-            draft=piece("draft"),
-            next_draft=piece("draft", 1),
-            bars_ago=bars_ago,
+            draft=draft[:, :-1],
+            next_draft=draft[:, 1:],
+            bars_ago=torch.cat([bars_ago[:, :-1], bars_ago[:, 1:]], -1),
             context=piece("context"),
             place=piece("place"),
             grade=piece("grade"),
