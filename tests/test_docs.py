@@ -21,6 +21,7 @@ from singcli.dataset import Entry
 from singcli.metrics.report import SectionReport, StructureReport
 from singcli.model import contract, features
 from singcli.model.contract import NetworkSizes, note_inputs, step_inputs
+from singcli.model.opening import open_model
 from singcli.model.runtime import Runtime
 from singcli.music import voice_files
 from singcli.music.score import N_VOICES, STEPS_PER_BEAT, regular_bars
@@ -522,4 +523,4 @@ def test_the_notices_are_carried_in_full_by_every_model():
     assert notices.count("The Fryderyk Chopin Institute") == 2
     assert "CC BY 4.0" in notices
     for path in (ROOT / "checkpoints").glob("*.onnx"):
-        assert Runtime.open(path).card.licence.strip() == notices.strip()
+        assert open_model(path).card.licence.strip() == notices.strip()

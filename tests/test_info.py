@@ -20,7 +20,7 @@ from singcli.dataset import Entry
 from singcli.info import report
 from singcli.model.contract import CARD_KEY
 from singcli.model.model_file import model_metadata
-from singcli.model.runtime import Runtime
+from singcli.model.opening import open_model
 from singcli.music.midi_writing import midi_from_score
 from singcli.resources import bundled_model_names, checkpoints_dir
 
@@ -90,7 +90,7 @@ class TestModels:
 
     def test_metadata_are_those_that_onnxruntime_reads(self):
         for path in (TINY, *(checkpoints_dir() / f"{n}.onnx" for n in bundled_model_names())):
-            session = Runtime.open(path).session
+            session = open_model(path).session
             assert model_metadata(path) == session.get_modelmeta().custom_metadata_map
 
     @pytest.mark.parametrize("size", [0, 1, 10, 1000, 100_000])
