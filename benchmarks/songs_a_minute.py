@@ -42,7 +42,7 @@ class Speed(NamedTuple):
     n_songs: int
     n_beats: int
     seconds: float
-    processor_s: float
+    processor_s: float | None  # None where several processes share the work
 
 
 def one_by_one(studio: Studio, seeds: Sequence[int], folder: Path) -> list[Speed]:
@@ -70,21 +70,26 @@ def batch(n_songs: int, jobs: int, options: Sequence[str]) -> Speed:
     with tempfile.TemporaryDirectory() as folder:
         words = [sys.executable, "-m", "singcli", "generate", "--form", AABA, "--quiet"]
         words += ["--seeds", f"1-{n_songs}", "--jobs", str(jobs), "--out-dir", folder, *options]
-        clock, before = time.perf_counter(), os.times()
+        clock, before = time.perf_counter(), _children_s()
         process = subprocess.run(words, capture_output=True, text=True, check=False)
-        seconds, after = time.perf_counter() - clock, os.times()
+        seconds, busy = time.perf_counter() - clock, _children_s() - before
         n_made = len(list(Path(folder).glob("*.mid")))
     if process.returncode != 0 or n_made != n_songs:
         sys.exit(f"{' '.join(words)} wrote {n_made} songs:\n{process.stderr}")
-    busy = after.children_user + after.children_system
-    busy -= before.children_user + before.children_system
-    return Speed(n_songs, n_songs * 32 * 4, seconds, busy)
+    return Speed(n_songs, n_songs * 32 * 4, seconds, busy if jobs == 1 else None)
+
+
+def _children_s() -> float:
+    """Return the processor seconds of the children that have ended so far."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def table_row(what: str, songs: Sequence[Speed]) -> Row:
     """Return a row: beats a second by the clock and of the processor, songs a minute, a song."""
     beats = statistics.median(song.n_beats / song.seconds for song in songs)
-    of_processor = statistics.median(song.n_beats / song.processor_s for song in songs)
+    busy = [song.n_beats / song.processor_s for song in songs if song.processor_s is not None]
+    of_processor = statistics.median(busy) if busy else None
     a_minute = statistics.median(60 * song.n_songs / song.seconds for song in songs)
     a_song = statistics.median(song.seconds / song.n_songs for song in songs)
     return [what, sum(song.n_songs for song in songs), beats, of_processor, a_minute, a_song]
