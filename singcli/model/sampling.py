@@ -25,6 +25,7 @@ from singcli.model.contract import (
     NO_VELOCITY,
     START,
     STOP,
+    note_inputs,
     step_inputs,
 )
 from singcli.model.copying import CopyControl, open_shift
@@ -113,12 +114,6 @@ class _Latest(NamedTuple):
     draft_velocity: npt.NDArray[np.int64]
     voice_velocity: npt.NDArray[np.int64]
 
-    @classmethod
-    def none(cls, n_rows: int) -> _Latest:
-        """Return classes of nothing."""
-        durations, velocities = (np.full(n_rows, none) for none in (NO_DURATION, NO_VELOCITY))
-        return cls(durations, durations, velocities, velocities)
-
 
 class _Sampler:
     """The state of all rows, beat after beat."""
@@ -139,6 +134,7 @@ class _Sampler:
         self.song_of_row = np.repeat(np.arange(len(self.songs)), self.m)
         self.has_given = any(song.given for song in self.songs)
         self.is_known = np.repeat([song.plan.known is not None for song in self.songs], self.m)
+        self.nothing = note_inputs(n_rows, runtime.card.sizes)  # of a step in which nothing is yet
         self.control = CopyControl(n_rows)
         self.rules = RuleKeeper([song.rules for song in self.songs], self.song_of_row)
         self.temperatures, self.top_ps = options.temperatures, options.top_ps
@@ -255,13 +251,10 @@ class _Sampler:
         draft_onsets = now.view.planes[now.place, :, :N_NOTE_TOKENS]
         alive = np.flatnonzero((now.sound != SILENT) & ~self.rules.is_over(now.step))
         at = slice(None) if len(alive) == len(onsets) else alive  # the same without a copy
-        chosen = np.zeros((len(alive), self.runtime.card.sizes.hidden), np.float32)
-        last = np.full(len(alive), START, np.int64)
-        notes = _Latest.none(len(alive))
+        chosen, last = self.nothing["chosen"][at], self.nothing["last_token"][at]
+        notes = _Latest(*(self.nothing[name][at] for name in _Latest._fields))
         self.n_struck[:] = 0
-        for index in range(MAX_NOTES_PER_STEP + 1):
-            if len(alive) == 0:
-                break
+        for index in range(MAX_NOTES_PER_STEP + 1 if len(alive) else 0):
             scores = self.runtime.note(
                 {
                     "features": now.out["step_features"][at],
@@ -281,6 +274,8 @@ class _Sampler:
                 break
             token = self._token(now, at, last, scores, draws[:, 0])
             going, before, last, chosen = token != STOP, last, token, scores["next_chosen"]
+            if not going.any():
+                break
             if not going.all():
                 alive = at = alive[going]
                 before, last, chosen = before[going], last[going], chosen[going]
