@@ -36,7 +36,7 @@ from singcli.row_dataset import INDEX_NAME
 
 CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
 PAPER = CHECKPOINTS / "sing-paper.toml"
-CONFIGS = (PAPER, CHECKPOINTS / "sing.toml", CHECKPOINTS / "rows.toml")
+CONFIGS = (PAPER, CHECKPOINTS / "rows.toml")
 POINTERS = ("rows",)  # models whose steering is a matter of degree
 ABLATION = "no-attention"
 N_PICTURES = 5
