@@ -30,7 +30,6 @@ from singcli.resources import (
 
 PACKAGES = {  # what an installation needs: names in the index, and as they are imported
     "matplotlib": "matplotlib",
-    "mido": "mido",
     "numpy": "numpy",
     "onnxruntime": "onnxruntime",
     "pretty_midi": "pretty_midi",
@@ -40,7 +39,7 @@ PACKAGES = {  # what an installation needs: names in the index, and as they are 
     "tomli-w": "tomli_w",
     "typer": "typer",
 }
-IMPORTED = ("numpy", "onnxruntime", "symusic", "mido")  # compiled, or needed by every song
+IMPORTED = ("numpy", "onnxruntime", "symusic")  # compiled, or needed by every song
 EXTRAS = {
     "audio": ("librosa", "soundfile"),
     "train": ("onnx", "onnxscript", "safetensors", "torch"),
