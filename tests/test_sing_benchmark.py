@@ -47,6 +47,7 @@ def test_from_rows_to_tables_and_pictures_and_nothing_twice(script, tmp_path, ca
         samples=1,
         segments=None,
         scorer_epochs=1,
+        candidates=(4,),
         jobs=1,
     )
     script.run_bench(bench)
@@ -78,7 +79,7 @@ def test_from_rows_to_tables_and_pictures_and_nothing_twice(script, tmp_path, ca
 
 
 def test_without_a_corpus_nothing_is_begun(script, tmp_path):
-    bench = script.Bench(tmp_path / "x.zip", tmp_path / "out", (), 1, None, 1, 1)
+    bench = script.Bench(tmp_path / "x.zip", tmp_path / "out", (), 1, None, 1, (4,), 1)
     with pytest.raises(InputError, match=r"x\.zip: no such file"):
         script.run_bench(bench)
     assert not (tmp_path / "out").exists()
@@ -87,7 +88,7 @@ def test_without_a_corpus_nothing_is_begun(script, tmp_path):
 def test_configurations_need_names_of_their_own(script, tmp_path):
     write_rows(tmp_path / "out" / "rows")
     configs = (tmp_path / "a" / "x.toml", tmp_path / "b" / "x.toml")
-    bench = script.Bench(tmp_path, tmp_path / "out", configs, 1, None, 1, 1)
+    bench = script.Bench(tmp_path, tmp_path / "out", configs, 1, None, 1, (4,), 1)
     with pytest.raises(InputError, match="one name: no-attention, x, x"):
         script.run_bench(bench)
 
@@ -95,10 +96,28 @@ def test_configurations_need_names_of_their_own(script, tmp_path):
 def test_the_ablation_is_the_paper_without_attention_and_nothing_else(script, tmp_path):
     import tomllib
 
-    bench = script.Bench(tmp_path, tmp_path, (), 1, None, 1, 1)
+    bench = script.Bench(tmp_path, tmp_path, (), 1, None, 1, (4,), 1)
     found = tomllib.loads(script.ablation_config(bench).read_text())
     paper = tomllib.loads(script.PAPER.read_text())
     assert paper["network"].pop("attention") is True
     assert found["network"].pop("attention") is False
     assert found.pop("name") != paper.pop("name")
     assert found == paper
+
+
+def test_the_curve_of_steering(script, tmp_path, monkeypatch):
+    curve = importlib.import_module("_steering_curve")
+    monkeypatch.setattr(curve, "STRENGTHS", (0.0, 0.9))
+    monkeypatch.setattr(curve, "CANDIDATES", 4)
+    write_rows(tmp_path / "rows")
+    tiny = ROOT / "tests" / "data" / "tiny.onnx"
+    table = curve.steering_curve(tmp_path / "rows", tiny, tmp_path / "curve.png", jobs=1)
+    assert table.startswith("4 candidates, 3 test segments")
+    cells = [line.split("|")[1:-1] for line in table.splitlines() if line.startswith("|")]
+    assert [row[0].strip() for row in cells[2:]] == ["0", "0.9"]
+    r = [float(row[1]) for row in cells[2:]]
+    assert r[1] > r[0]
+    for row in cells[2:]:
+        assert float(row[2]) == pytest.approx(2 * (1 - float(row[1])), abs=2e-3)
+        assert float(row[6]) == 1.0  # rests stand where the matrix has them
+    assert (tmp_path / "curve.png").stat().st_size > 1000
