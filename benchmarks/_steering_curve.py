@@ -23,7 +23,7 @@ from singcli.protocol.tasks import WANTED, task
 from singcli.protocol.workshop import Settings, Workshop
 from singcli.structure.row_ssm import row_ssm
 
-STRENGTHS = (0.0, 0.25, 0.5, 0.75, 0.9, 0.97, 1.0)
+STRENGTHS = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.9, 1.0)
 CANDIDATES = 64
 N_SEGMENTS = 48
 GUARDS = {

@@ -40,7 +40,7 @@ CONFIGS = (PAPER, CHECKPOINTS / "rows.toml")
 POINTERS = ("rows",)  # models whose steering is a matter of degree
 ABLATION = "no-attention"
 N_PICTURES = 5
-PICTURED = ("copy the most similar row", "bag of real rows, 64", "random notes")
+PICTURED = ("copy the most similar row", "random notes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +148,13 @@ def draw(bench: Bench, models: Sequence[Path]) -> None:
     """Draw five templates with the matrix and the roll of every model beside them."""
     folder = bench.out / "pictures"
     folder.mkdir(exist_ok=True)
-    settings = Settings(bench.rows, tuple(ModelFile(model.stem, model) for model in models))
+    files = tuple(ModelFile(model.stem, model) for model in models)
+    settings = Settings(bench.rows, files, candidates=bench.candidates)
     workshop = Workshop(settings)
     for number, segment in enumerate(spread_segments(workshop, N_PICTURES), start=1):
         path = folder / f"template-{number}.png"
-        draw_template(path, workshop, segment, [*model_names(settings), *PICTURED])
+        bag = f"bag of real rows, {max(bench.candidates)}"
+        draw_template(path, workshop, segment, [*model_names(settings), bag, *PICTURED])
 
 
 def curve(bench: Bench, model: Path) -> None:
