@@ -54,7 +54,7 @@ def subjects(work: Path, epochs: int) -> list[Subject]:
             "generate",
             "songs",
             ("generate", "--preset", "aaba", "--seed", "1", "--count", "4", "--out-dir", "songs"),
-            lambda _: ("--overwrite",),
+            lambda _: ("--skip-existing",),
         ),
         Subject(
             "train",
