@@ -226,6 +226,7 @@ def _self_test(model: str) -> Check:
     """Make the same short song twice, read it back and measure it."""
     from singcli.attempts import Attempts, Order, Workshop
     from singcli.generate import model_path
+    from singcli.model.opening import open_model
     from singcli.model.runtime import Runtime
     from singcli.recipe import UsedFile
     from singcli.structure.form_string import form_from_string
@@ -233,7 +234,7 @@ def _self_test(model: str) -> Check:
 
     start = time.perf_counter()
     path = model_path(model)
-    runtime = Runtime.open(path)
+    runtime = open_model(path)
     wish = Wish(form_from_string(TEST_FORM))
     plan = wish.plan(runtime.card)
     used = UsedFile(path.name, runtime.sha256)
@@ -256,11 +257,11 @@ def _self_test(model: str) -> Check:
         "seconds": end - start,
         "beats_per_second": plan.song_bar_beats[-1] / (end - middle),
     }
-    return _judged(values)
+    return _judged(values, keeps_form=isinstance(runtime, Runtime))
 
 
-def _judged(values: dict[str, Any]) -> Check:
-    """Judge what the self-test has made."""
+def _judged(values: dict[str, Any], *, keeps_form: bool) -> Check:
+    """Judge what the self-test has made; SING does not keep to a form in so short a song."""
     name = "self-test"
     if not values["deterministic"]:
         detail = "the same seed made two different songs"
@@ -269,7 +270,7 @@ def _judged(values: dict[str, Any]) -> Check:
         detail = f"{values['bars']} of {values['bars_wanted']} bars, {values['notes']} notes"
         return Check(name, "failed", detail, "is the model one of singcli?", values)
     alike, unlike = values["same_label"], values["different_label"]
-    if alike is None or unlike is None or alike <= unlike:
+    if keeps_form and (alike is None or unlike is None or alike <= unlike):
         detail = f"sections of one label share {alike} of their notes, others {unlike}"
         return Check(name, "failed", detail, "is the model trained?", values)
     detail = (

@@ -12,7 +12,9 @@ from typing import NamedTuple
 from singcli.attempts import Attempts, Order, Workshop
 from singcli.errors import InputError
 from singcli.generate import model_path
+from singcli.model.opening import open_model
 from singcli.model.runtime import Runtime
+from singcli.model.sing.runtime import SingRuntime
 from singcli.music.midi_events import (
     KEY,
     MARKER,
@@ -128,7 +130,7 @@ def replay(
         )
     before = read_midi_bytes(path)
     recipe, text = recipe_from_midi(before, source=str(path))
-    runtime = Runtime.open(_model_of(recipe, model, path))
+    runtime = open_model(_model_of(recipe, model, path))
     content, new_text, bar_ticks = _made_again(recipe, runtime, template, path, on_progress)
     stamped = with_other_text(content, new_text, text)
     same = stamped == before
@@ -161,7 +163,7 @@ def read_midi_bytes(path: Path) -> bytes:
 
 def _made_again(
     recipe: Recipe,
-    runtime: Runtime,
+    runtime: Runtime | SingRuntime,
     template: Template | None,
     path: Path,
     on_progress: Callable[[float], None],

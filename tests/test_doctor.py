@@ -199,5 +199,10 @@ def test_how_the_self_test_judges(change, detail):
         "seconds": 0.5,
         "beats_per_second": 1200.0,
     }
-    check = doctor._judged(values | change)
+    check = doctor._judged(values | change, keeps_form=True)
     assert (check.status, check.detail) == ("failed" if change else "ok", detail)
+
+
+def test_the_network_of_the_paper_is_tested_as_well(capsys):
+    assert main(["doctor", "--model", "sing"]) == 0
+    assert "self-test" in capsys.readouterr().out

@@ -78,6 +78,14 @@ class TestModels:
         assert "  outputs  yours; singcli claims no rights in what it makes" in lines
         assert lines[-1] == "next: singcli generate --preset aaba --model pop"
 
+    def test_the_network_of_the_paper(self, shown):
+        found = shown("sing")
+        assert found["facts"]["architecture"] == "sing"
+        assert "styles" not in found["facts"]
+        assert found["made"]["training_segments"] == 2941
+        assert set(found["made"]["validation_r"]) == {"own rows"}
+        assert "validation_nats_a_step" not in found["made"]
+
     def test_the_licence_text_in_full(self, run):
         assert run("pop", "--licence") == (0, NOTICES + "\n", "")
         Path("x.mid").write_bytes(midi_bytes([("Tune", tune(2))]))

@@ -223,3 +223,11 @@ def test_what_carries_no_recipe_is_refused(song, run, aaba_score):
         assert message in err
     with_recipe(song, seed="many")
     assert "song.mid: seed: " in run(song)[2]
+
+
+def test_a_song_of_the_network_of_the_paper(tmp_path, capsys):
+    out = tmp_path / "sing.mid"
+    words = ["--form", "A2 B2", "--model", "sing", "--seed", "3", "--out", str(out)]
+    assert main(["generate", *words]) == 0
+    assert main(["replay", str(out)]) == 0
+    assert "sing.mid: the same" in capsys.readouterr().out

@@ -19,6 +19,9 @@ from singcli.info.report import (
 from singcli.resources import checkpoints_dir
 
 CARD_KEY = "singcli"  # as in model.contract, which imports numpy
+ROW_SCORER = "row-scorer"  # as in model.row_scorer
+
+_AMOUNTS = (*("training_songs", "validation_songs", "training_segments", "validation_segments"),)
 
 
 def model_info(path: Path, metadata: Mapping[str, str]) -> Info:
@@ -41,13 +44,14 @@ def model_info(path: Path, metadata: Mapping[str, str]) -> Info:
         card = json.loads(metadata[CARD_KEY])
         licence, training = str(card["licence"]), card["training"]
         facts = {
-            "name": card["name"],
+            "name": card.get("name", path.stem),
+            "architecture": card.get("architecture", "pointer"),
             "bytes": path.stat().st_size,
             "sha256": sha256_of(path),
             "contract": card["version"],
-            "styles": card["styles"],
+            **({"styles": card["styles"]} if "styles" in card else {}),
         }
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise foreign from error
     return Info(
         path,
@@ -61,7 +65,7 @@ def model_info(path: Path, metadata: Mapping[str, str]) -> Info:
             "outputs": OUTPUT_LICENCE,
         },
         licence,
-        f"singcli generate --preset aaba --model {_model_argument(path)}",
+        _next(path, facts["architecture"]),
     )
 
 
@@ -72,23 +76,26 @@ def _training(training: Any) -> dict[str, Any]:
     songs = data if isinstance(data, dict) else {}
     found = {
         "singcli": training.get("singcli"),
-        "training_songs": songs.get("training_songs"),
-        "validation_songs": songs.get("validation_songs"),
+        **{name: songs.get(name) for name in _AMOUNTS},
         "epochs": training.get("epochs"),
         "hours": training.get("hours"),
-        "validation_nats_a_step": _nats_per_step(training.get("validation")),
+        "validation_nats_a_step": _figures(training.get("validation"), "nats_per_step"),
+        "validation_r": _figures(training.get("validation"), "r"),
     }
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _nats_per_step(validation: Any) -> dict[str, Any] | None:
-    """Return one figure of each kind of matrix, or style, from the figures in a card."""
+def _figures(validation: Any, figure: str) -> dict[str, Any] | None:
+    """Return a figure of each kind of matrix, or style, from the figures in a card."""
     if not isinstance(validation, dict):
         return None
     rows = {name: row for name, row in validation.items() if isinstance(row, dict)}
-    return {name: row.get("nats_per_step") for name, row in rows.items()}
+    return {name: row[figure] for name, row in rows.items() if figure in row} or None
 
 
-def _model_argument(path: Path) -> str:
+def _next(path: Path, architecture: str) -> str:
+    """Return the command that a model is for."""
+    if architecture == ROW_SCORER:
+        return f"singcli evaluate --protocol sing --rows DATA --scorer {path}"
     bundled = path.parent == checkpoints_dir()
-    return path.stem if bundled else str(path)
+    return f"singcli generate --preset aaba --model {path.stem if bundled else path}"
