@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
 
+from singcli.preparation import pool
 from singcli.preparation.pool import (
     ITEMS_IN_FLIGHT,
     Start,
@@ -94,3 +97,18 @@ def test_every_process_is_set_up() -> None:
 
 def test_there_is_at_least_one_job() -> None:
     assert default_jobs() >= 1
+
+
+def _is_deaf() -> bool:
+    return signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_processes_do_not_hear_ctrl_c_even_while_they_start():
+    context = pool._context()
+    if context.get_start_method() != "forkserver":
+        pytest.skip("processes are started in another way here")
+    pool._start_deaf_server(context)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    with ProcessPoolExecutor(1, mp_context=context) as plain:
+        assert plain.submit(_is_deaf).result()

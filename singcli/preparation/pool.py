@@ -127,6 +127,7 @@ def _executor(jobs: int, start: Start) -> Iterator[ProcessPoolExecutor]:
     """Yield an executor whose processes leave Ctrl-C to this one."""
     context = _context()
     context.set_forkserver_preload(list(start.preload))
+    _start_deaf_server(context)
     executor = ProcessPoolExecutor(
         jobs, mp_context=context, initializer=_begin, initargs=(start.setup,)
     )
@@ -143,6 +144,24 @@ def _executor(jobs: int, start: Start) -> Iterator[ProcessPoolExecutor]:
 def _context() -> BaseContext:
     methods = multiprocessing.get_all_start_methods()
     return multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+
+
+def _start_deaf_server(context: BaseContext) -> None:
+    """Start the server that makes the processes, so that none ever hears Ctrl-C.
+
+    They ignore it themselves, see `_begin`, but not while they start. A handler can only be set in
+    the main thread; elsewhere nobody presses Ctrl-C while a pool is opened.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if context.get_start_method() != "forkserver" or not is_main:
+        return
+    from multiprocessing import forkserver
+
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _begin(setup: Callable[[], None] | None) -> None:
