@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from note_mixture import note_probs
 
 from singcli.model import choice
 from singcli.model.choice import NOTE_KINDS, own_probs
@@ -28,9 +29,7 @@ def random_logits(n: int) -> np.ndarray:
 def test_an_infinite_shift_copies_for_certain():
     logits, shift = random_logits(2), np.full(2, np.inf, np.float32)
     copied = np.array([5, STOP])
-    probs = choice.note_probs(
-        logits, np.full(2, -9, "f4"), copied, NOTHING, shift=shift, temperature=1
-    )
+    probs = note_probs(logits, np.full(2, -9, "f4"), copied, NOTHING, shift=shift, temperature=1)
     np.testing.assert_array_equal(probs[np.arange(2), copied], 1)
     durations, velocities = choice.class_probs(
         (logits[:, :N_DURATIONS], logits[:, :N_VELOCITIES]),
@@ -49,7 +48,7 @@ def test_an_infinite_shift_copies_for_certain():
 def test_the_mixture_is_a_distribution_between_its_parts():
     logits = np.zeros((1, N_TOKENS), np.float32)
     zero = np.zeros(1, np.float32)
-    probs = choice.note_probs(logits, zero, np.array([7]), NOTHING[:1], shift=zero, temperature=1.0)
+    probs = note_probs(logits, zero, np.array([7]), NOTHING[:1], shift=zero, temperature=1.0)
     np.testing.assert_allclose(probs.sum(), 1, rtol=1e-5)
     np.testing.assert_allclose(probs[0, 7], 0.5 + 0.5 / N_TOKENS, rtol=1e-5)
 
@@ -60,7 +59,7 @@ def test_a_negative_shift_holds_back_all_notes_of_the_source_but_never_its_end()
     source[:, [5, 60]] = True
     shift = np.full(2, -8.0, np.float32)
     free, held = (
-        choice.note_probs(logits, np.zeros(2, "f4"), copied, source, shift=s, temperature=1)
+        note_probs(logits, np.zeros(2, "f4"), copied, source, shift=s, temperature=1)
         for s in (np.zeros(2, np.float32), shift)
     )
     np.testing.assert_allclose(held.sum(axis=1), 1, rtol=1e-5)
@@ -74,10 +73,10 @@ def test_attraction_is_added_to_the_logits():
     attraction[:, 9] = 2.0
     moved = logits.copy()
     moved[:, 9] += 2.0
-    one = choice.note_probs(
+    one = note_probs(
         logits, zero, np.array([5, 6]), NOTHING, shift=zero, temperature=1, attraction=attraction
     )
-    other = choice.note_probs(moved, zero, np.array([5, 6]), NOTHING, shift=zero, temperature=1)
+    other = note_probs(moved, zero, np.array([5, 6]), NOTHING, shift=zero, temperature=1)
     np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-7)
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from note_mixture import note_probs
 
 torch = pytest.importorskip("torch")
 
 from singcli.cli import main  # noqa: E402
 from singcli.dataset import Dataset  # noqa: E402
 from singcli.errors import InputError  # noqa: E402
-from singcli.model import choice  # noqa: E402
 from singcli.model.contract import (  # noqa: E402
     ENDING_BARS,
     N_NOTE_TOKENS,
@@ -249,7 +249,7 @@ def test_training_and_sampling_mix_copies_alike():
     torch.manual_seed(0)
     logits, gate = torch.randn(5, 177), torch.randn(5)
     copied = torch.tensor([3, 176, 10, 50, 7])
-    probs = choice.note_probs(
+    probs = note_probs(
         logits.numpy(),
         gate.numpy(),
         copied.numpy(),

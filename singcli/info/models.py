@@ -21,7 +21,7 @@ from singcli.resources import checkpoints_dir
 CARD_KEY = "singcli"  # as in model.contract, which imports numpy
 ROW_SCORER = "row-scorer"  # as in model.row_scorer
 
-_AMOUNTS = (*("training_songs", "validation_songs", "training_segments", "validation_segments"),)
+_AMOUNTS = ("training_songs", "validation_songs", "training_segments", "validation_segments")
 
 
 def model_info(path: Path, metadata: Mapping[str, str]) -> Info:

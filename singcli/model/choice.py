@@ -51,47 +51,14 @@ def softmax(logits: Floats) -> Floats:
     return probs
 
 
-def note_probs(
-    logits: Floats,
-    gate: Floats,
-    copied: Tokens,
-    source: npt.NDArray[np.bool_],
-    *,
-    shift: Floats,
-    temperature: float | PerDecision,
-    attraction: Floats | None = None,
-) -> Floats:
-    """Mix what the network would play with what the draft says comes next.
-
-    A negative shift holds copying back, in the mixture and in the network's own notes, which
-    have seen the draft too; that the source stops is never held against it.
-
-    Parameters
-    ----------
-    logits : np.ndarray, shape=(R, N_TOKENS)
-    gate, shift : np.ndarray, shape=(R,)
-        Log odds of copying, and what strictness adds to them.
-    copied : np.ndarray, shape=(R,)
-        The draft's next token.
-    source : np.ndarray, shape=(R, 176), bool
-        The draft's onsets of this step.
-    temperature : float or PerDecision > 0
-        Of the network's own notes.
-    attraction : np.ndarray, shape=(R, 176), optional
-        Added to the logits of the network's own notes.
-    """
-    added = np.zeros((1, N_NOTE_TOKENS), np.float32) if attraction is None else attraction
-    if (shift < 0).any():
-        added = added + held_back(source, shift)
-    return mixed_probs(own_probs(logits, added, PerDecision.of(temperature)), gate, copied, shift)
-
-
 def held_back(source: npt.NDArray[np.bool_], shift: Floats) -> Floats:
-    """Return what negative shifts add to the logits of the network's own notes, (..., R, 176).
+    """Return what negative shifts add to the logits of the network's own notes, (..., R, n).
+
+    The network has seen the draft too, so they hold its notes back in both parts of the mixture.
 
     Parameters
     ----------
-    source : np.ndarray, shape=(..., R, 176), bool
+    source : np.ndarray, shape=(..., R, n), bool
         The draft's onsets.
     shift : np.ndarray, shape=(R,)
     """
@@ -100,20 +67,24 @@ def held_back(source: npt.NDArray[np.bool_], shift: Floats) -> Floats:
 
 
 def mixed_probs(own: Floats, gate: Floats, copied: Tokens, shift: Floats) -> Floats:
-    """Mix the network's own notes, which are changed in place, with the copied token.
+    """Mix what the network would play, which is changed in place, with what the draft says next.
+
+    That the source stops is never held against it.
 
     Parameters
     ----------
-    own : np.ndarray, shape=(R, N_TOKENS)
-        From `own_probs`.
-    gate, copied, shift : np.ndarray, shape=(R,)
-        As in `note_probs`.
+    own : np.ndarray, shape=(R, n)
+        From `own_probs`; the last column is the end.
+    gate, shift : np.ndarray, shape=(R,)
+        Log odds of copying, and what strictness adds to them.
+    copied : np.ndarray, shape=(R,)
+        The draft's next token.
 
     Notes
     -----
     Source: See, Liu, Manning (2017), equation 9.
     """
-    shift = np.where(copied == STOP, np.maximum(shift, 0.0), shift)
+    shift = np.where(copied == own.shape[1] - 1, np.maximum(shift, 0.0), shift)
     # exp(88) is the last that a float can hold; the odds are zero there.
     odds = 1 / (1 + np.exp(np.minimum(-(gate + shift), 88.0)))
     own *= (1 - odds)[:, None]

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from singcli.model.choice import draw, next_token_table, softmax
+from singcli.model.choice import draw, held_back, mixed_probs, next_token_table, softmax
 from singcli.model.contract import (
     MAX_NOTES_PER_STEP,
     N_DURATIONS,
@@ -116,7 +116,7 @@ def draw_candidates(
             logits,
             scores["gate"][begun],
             following[casts.source[alive], after],
-            looks.drafts[casts.source[alive], FIRST:],
+            looks.drafts[casts.source[alive], FIRST:] > 0,
             casts.shift[alive],
             looks.taste[looks.piece[casts.source[alive]]],
         )
@@ -170,9 +170,9 @@ def _inputs(runtime: Runtime, looks: Looks, beginnings: _Beginnings) -> Arrays:
 
 
 def _note_probs(
-    logits: Floats, gate: Floats, copied: Indices, draft: Floats, shift: Floats, taste: Floats
+    logits: Floats, gate: Floats, copied: Indices, draft: Notes, shift: Floats, taste: Floats
 ) -> Floats:
-    """Mix the network's own notes with the draft's next one, as `choice.note_probs` for one voice.
+    """Mix the network's own notes with the draft's next one, of one voice.
 
     Parameters
     ----------
@@ -184,15 +184,11 @@ def _note_probs(
         The draft's onsets; what is added to the logits of a pitch if there is to be a note.
     """
     own = logits
-    own[:, :END] += draft * np.minimum(shift, 0.0)[:, None]
+    own[:, :END] += held_back(draft, shift)
     probs = softmax(own)
     strikes = 1.0 - probs[:, END]
     tasted = own[:, :END] + taste
     tasted = np.exp(tasted - tasted.max(axis=1, keepdims=True))
     tasted *= (strikes / np.maximum(tasted.sum(axis=1), _TINY))[:, None]
     probs[:, :END] = tasted
-    shift = np.where(copied == END, np.maximum(shift, 0.0), shift)
-    odds = 1.0 / (1.0 + np.exp(-np.clip(gate + shift, -60.0, 60.0)))
-    probs *= (1.0 - odds)[:, None]
-    probs[np.arange(len(probs)), copied] += odds
-    return probs
+    return mixed_probs(probs, gate, copied, shift)

@@ -162,7 +162,8 @@ class _Writer:
         if row < len(given.onsets):
             return given.onsets[row], given.duration_map[row]
         self.remaining[piece] = 0
-        return np.zeros(N_NOTE_TOKENS, np.bool_), np.full(N_NOTE_TOKENS, NO_DURATION, np.int8)
+        nothing = np.zeros(N_PITCHES, np.bool_)
+        return _in_token_order(nothing, np.full(N_PITCHES, NO_DURATION, np.int8))
 
     def _write_free(
         self, row: int, pieces: Indices, sources: _Sources, free: Notes, out: Arrays
@@ -199,19 +200,12 @@ class _Writer:
             chosen = self._choose(row, piece, onsets[own], left)
             self.remaining[piece, FIRST:] = held_on[chosen]
             kept = own.start + chosen
-            none = np.zeros(FIRST, np.bool_)
-            self._keep(
-                row,
-                piece,
-                np.concatenate([none, onsets[kept]]),
-                np.concatenate([np.where(none, 0, NO_DURATION), durations[kept]]),
-                out,
-                int(casts.source[kept]),
-            )
+            notes = _in_token_order(onsets[kept], durations[kept])
+            self._keep(row, piece, *notes, out, int(casts.source[kept]))
 
     def _sources(self, row: int, pieces: Indices, free: Notes) -> _Sources:
         """Return the rows to look back at: the repeat map's, and the likest ones if it is free."""
-        found = [self.source[pieces, row, None][at] for at in range(len(pieces))]
+        found = list(self.source[pieces, row, None])
         n_other = min(int(self.pointer.candidates * OTHER_SOURCES), MOST_OTHER_SOURCES, row)
         for at in np.flatnonzero(free):
             past = self.plans[pieces[at]].ssm[row, :row]
@@ -295,3 +289,13 @@ class _Writer:
         struck = onsets[FIRST:]
         if struck.any():
             self.bass[piece] = struck.argmax()
+
+
+def _in_token_order(
+    onsets: Notes, durations: npt.NDArray[np.int8]
+) -> tuple[Notes, npt.NDArray[np.int8]]:
+    """Return onsets and classes of a row's notes, (88,), as those of all tokens, (176,)."""
+    return (
+        np.pad(onsets, (FIRST, 0)),
+        np.pad(durations, (FIRST, 0), constant_values=NO_DURATION),
+    )
