@@ -66,20 +66,18 @@ class CopyControl:
         shift = np.clip(open_shift(wanted) - GAIN * self._surplus, -MOST_SHIFT, MOST_SHIFT)
         return _without_gaps(shift, wanted)
 
-    def count(
-        self, played: npt.NDArray[np.bool_], source: npt.NDArray[np.bool_], wanted: Floats
-    ) -> None:
+    def count(self, played: Floats, source: Floats, wanted: Floats) -> None:
         """Count a finished beat.
 
         Parameters
         ----------
-        played, source : np.ndarray, shape=(n_rows, n_steps, 176), bool
-            Onsets of the beat and of the beat that it copies.
+        played, source : np.ndarray, shape=(n_steps, n_rows, 176), float32
+            Onsets of the beat and of the beat that it copies, 0 or 1.
         wanted : np.ndarray, shape=(n_rows,)
             Rows with NaN forget.
         """
-        common = (played & source).sum(axis=(1, 2))
-        either = (played | source).sum(axis=(1, 2))
+        common = (played * source).sum(axis=(0, 2))
+        either = (played + source).sum(axis=(0, 2)) - common
         aim = wanted - AIM_BELOW * wanted * (1.0 - wanted)
         surplus = MEMORY * self._surplus + common - aim * either
         self._surplus = np.where(np.isnan(wanted), 0.0, surplus)

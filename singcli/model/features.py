@@ -42,7 +42,7 @@ from singcli.music.score import LEAD, N_PITCHES, N_VOICES, STEPS_PER_BEAT, Score
 ENDINGS_AT_FIRST = np.array([0.65, 0.25], np.float32)  # of the lead's notes in POP909, rounded
 ENDINGS_PACE = 0.15  # of their running means: the last dozen notes count
 _ENDED_AGO = np.array([0, 1])  # steps
-_LEAD_AGES = (np.log1p(np.arange(LEAD_AGE_STEPS + 1, dtype=np.float32)) / 4).astype(np.float32)
+LEAD_AGES = (np.log1p(np.arange(LEAD_AGE_STEPS + 1, dtype=np.float32)) / 4).astype(np.float32)
 _LOUDNESS = np.append((np.arange(N_VELOCITIES) + 1) / N_VELOCITIES, 0.0).astype(np.float32)
 
 Floats = npt.NDArray[np.float32]
@@ -387,7 +387,7 @@ def _latest_before(onsets: Roll) -> npt.NDArray[np.int64]:
 
 def lead_age(steps: npt.ArrayLike) -> Floats:
     """Squeeze the steps since the last lead onset into 0.17 to 1.05."""
-    age: Floats = _LEAD_AGES[np.minimum(np.asarray(steps), LEAD_AGE_STEPS)]
+    age: Floats = LEAD_AGES[np.minimum(np.asarray(steps), LEAD_AGE_STEPS)]
     return age
 
 

@@ -4,37 +4,32 @@ Conventions
 -----------
 S songs, M candidates a song, R = S * M rows (song by song). A beat is sampled for all rows, then
 one candidate of each song is kept and becomes its history. Every song draws from its own generator.
+What happens in a step is compiled (`kernel`); here is what happens once a beat.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from singcli.model import choice
 from singcli.model.contract import (
-    BARS_AGO,
-    DURATIONS,
-    MAX_NOTES_PER_STEP,
     N_NOTE_TOKENS,
-    N_TOKENS,
+    NO_BASS,
     NO_DURATION,
+    NO_LEAD,
     NO_VELOCITY,
-    START,
-    STOP,
-    note_inputs,
-    step_inputs,
+    NOTE_OUTPUTS,
 )
 from singcli.model.copying import CopyControl, open_shift
-from singcli.model.features import loudness, roll_from_tokens
-from singcli.model.lines import OuterLines
+from singcli.model.features import ENDINGS_AT_FIRST, ENDINGS_PACE, LEAD_AGES, roll_from_tokens
+from singcli.model.kernel import DRAWS_PER_STEP, Batch
 from singcli.model.plan import Plan, SamplingOptions
 from singcli.model.rule_keeping import RuleKeeper
-from singcli.model.runtime import Arrays, Runtime
-from singcli.model.song_state import SILENT, WAKING, BeatView, SongState
+from singcli.model.runtime import Runtime
+from singcli.model.song_state import BeatView, SongState
 from singcli.model.steering import (
     SHIFT_SPREAD,
     choose_candidate,
@@ -42,17 +37,23 @@ from singcli.model.steering import (
     row_errors,
     steering_weight,
 )
-from singcli.music.score import N_PITCHES, N_VOICES, STEPS_PER_BEAT, Score
+from singcli.music.score import STEPS_PER_BEAT, Score
 from singcli.structure.ssm import beat_features
 
 Floats = npt.NDArray[np.float32]
-Rows = npt.NDArray[np.intp]
-Uniforms = npt.NDArray[np.float64]
 
-_DRAWS = 3  # a token, a duration, a velocity
-_DRAWS_PER_STEP = _DRAWS * (MAX_NOTES_PER_STEP + 1)
-_CARRIED = (  # what a row carries from step to step, beside its lines and the rules' counts
-    *("hidden", "cell", "previous", "remaining", "sounded", "voice_velocity"),
+LONG_AGO = -(10**6)
+_CARRIED = (  # what a row carries from beat to beat, beside the state of the network
+    *("remaining", "sounded", "voice_velocity", "previous", "lead", "bass", "lead_step"),
+    *("heard_step", "endings"),
+)
+
+_STEP_INPUTS = (  # of the network, that the batch has under their names
+    *("previous", "carried", "grade", "loudness", "articulation", "lead", "lead_age", "bass"),
+)
+_NOTE_INPUTS = (
+    *("features", "token_bias", "chosen", "last_token", "draft_onsets", "last_lead", "last_bass"),
+    *("draft_duration", "chord_duration", "draft_velocity"),
 )
 
 
@@ -83,36 +84,7 @@ def sample_scores(
     for beat in range(n_beats):
         sampler.sample_beat(beat)
         on_beat(beat + 1, n_beats)
-    return sampler.scores()
-
-
-class _Moment(NamedTuple):
-    """A step of all rows: where it is, what it is shown, what the step part made of it.
-
-    `shift` (R,) of the odds of copying; `following` (R, 177) from `next_token_table`; `uniforms`
-    (R, draws) random numbers of the step; `sound` (R,) of the beat, see `SongState.sound`; `added`
-    and `added_within` (R, 176) what rules, steering and strictness add, see `own_probs`.
-    """
-
-    step: int
-    place: int
-    view: BeatView
-    out: Arrays
-    shift: Floats
-    following: choice.Tokens
-    uniforms: Uniforms
-    sound: npt.NDArray[np.int64]
-    added: Floats
-    added_within: Floats
-
-
-class _Latest(NamedTuple):
-    """Classes that bear on the latest note of each row, (R,), as in `contract.note_inputs`."""
-
-    draft_duration: npt.NDArray[np.int64]
-    chord_duration: npt.NDArray[np.int64]
-    draft_velocity: npt.NDArray[np.int64]
-    voice_velocity: npt.NDArray[np.int64]
+    return [song.score() for song in sampler.songs]
 
 
 class _Sampler:
@@ -130,254 +102,134 @@ class _Sampler:
         self.songs = [SongState(plan, runtime.card, n_beats, options) for plan in plans]
         self.rngs = [np.random.Generator(np.random.PCG64(seed)) for seed in seeds]
         self.m = options.candidates
-        n_rows = len(self.songs) * self.m
-        self.song_of_row = np.repeat(np.arange(len(self.songs)), self.m)
-        self.has_given = any(song.given for song in self.songs)
         self.is_known = np.repeat([song.plan.known is not None for song in self.songs], self.m)
-        self.nothing = note_inputs(n_rows, runtime.card.sizes)  # of a step in which nothing is yet
+        sizes = runtime.card.sizes
+        self.batch = Batch(
+            len(plans),
+            self.m,
+            n_beats * STEPS_PER_BEAT,
+            chosen_width=sizes.hidden,
+            features_width=sizes.features,
+        )
+        n_rows = len(self.is_known)
         self.control = CopyControl(n_rows)
-        self.rules = RuleKeeper([song.rules for song in self.songs], self.song_of_row)
-        self.temperatures, self.top_ps = options.temperatures, options.top_ps
-        self.view = BeatView.blank(n_rows)
+        self.rules = RuleKeeper(self.batch, [song.rules for song in self.songs])
+        self.view = BeatView.of_batch(self.batch)
         self.views = [
             self.view.of_rows(slice(first, first + self.m)) for first in range(0, n_rows, self.m)
         ]
-        # What a row carries from step to step.
-        self.hidden = step_inputs(n_rows, runtime.card.sizes)["hidden"]
-        self.cell = np.zeros_like(self.hidden)
-        self.previous = np.zeros((n_rows, N_NOTE_TOKENS), np.float32)
-        self.remaining = np.zeros((n_rows, N_NOTE_TOKENS), np.int32)
-        self.sounded = np.zeros((n_rows, N_NOTE_TOKENS), np.bool_)
-        self.lines = OuterLines(n_rows)
-        self.voice_velocity = np.full((n_rows, N_VOICES), NO_VELOCITY, np.int64)
-        # What its current beat holds: onsets and sounding notes side by side, classes of the notes.
-        self.planes = np.zeros((STEPS_PER_BEAT, n_rows, 2 * N_NOTE_TOKENS), np.float32)
-        self.durations = np.full((STEPS_PER_BEAT, n_rows, N_NOTE_TOKENS), NO_DURATION, np.int8)
-        self.velocities = np.full_like(self.durations, NO_VELOCITY)
-        self.n_struck = np.zeros((n_rows, N_VOICES), np.int64)  # in the current step
+        # The network's state, before and after a step by turns.
+        self.states = np.zeros((2, 2, n_rows, sizes.lstm), np.float32)
+        self._fill_batch()
+        self.step_parts = [self._step_part(place) for place in range(STEPS_PER_BEAT)]
+        self.note_part = functools.cache(self._note_part)
 
-    def scores(self) -> list[Score]:
-        """Return the finished songs."""
-        return [song.score() for song in self.songs]
+    def _fill_batch(self) -> None:
+        """Write what rows begin with, and what stays the same."""
+        batch = self.batch
+        batch.temperature[:] = self.options.temperatures.values
+        batch.top_p[:] = self.options.top_ps.values
+        batch.lead_ages[:] = LEAD_AGES
+        batch.endings_pace[:] = ENDINGS_PACE
+        batch.voice_velocity[:] = NO_VELOCITY
+        batch.lead[:], batch.bass[:] = NO_LEAD, NO_BASS
+        batch.lead_step[:] = batch.heard_step[:] = LONG_AGO
+        batch.endings[:] = ENDINGS_AT_FIRST
+        for index, song in enumerate(self.songs):
+            if song.given is not None:
+                batch.given_free[index] = song.given.free.ctypes.data
+                batch.given_following[index] = song.given.following.ctypes.data
+                batch.given_durations[index] = song.given.durations.ctypes.data
+                batch.given_velocities[index] = song.given.velocities.ctypes.data
+
+    def _step_part(self, place: int) -> Callable[[], None]:
+        """Return what runs the step part at a place of the beat."""
+        batch, view = self.batch, self.view
+        before, after = self.states[place % 2], self.states[1 - place % 2]
+        inputs = {
+            "draft": view.planes[place],
+            "next_draft": view.planes[place + 1],
+            "bars_ago": view.bars_ago[place],
+            "context": view.context[place],
+            "place": view.place[place],
+            "hidden": before[0],
+            "cell": before[1],
+            **{name: getattr(batch, name) for name in _STEP_INPUTS},
+        }
+        outputs = {
+            "step_features": batch.step_features,
+            "step_token_bias": batch.step_token_bias,
+            "next_hidden": after[0],
+            "next_cell": after[1],
+        }
+        return self.runtime.bound_step(inputs, outputs)
+
+    def _note_part(self, n_rows: int) -> Callable[[], None]:
+        """Return what runs the note part for the first rows of its inputs."""
+        batch = self.batch
+        inputs = {name: getattr(batch, name)[:n_rows] for name in _NOTE_INPUTS}
+        inputs["voice_velocity"] = batch.latest_velocity[:n_rows]
+        outputs = {name: getattr(batch, name)[:n_rows] for name in NOTE_OUTPUTS}
+        return self.runtime.bound_note(inputs, outputs)
 
     def sample_beat(self, beat: int) -> None:
         """Sample a beat for all rows, keep one candidate of each song."""
-        self.planes[:] = 0.0
-        self.durations[:], self.velocities[:] = NO_DURATION, NO_VELOCITY
-        self.lead_before = self.lines.lead.copy()
+        batch = self.batch
+        batch.planes[:] = 0.0
+        batch.durations[:], batch.velocities[:] = NO_DURATION, NO_VELOCITY
+        lead_before = batch.lead.copy()
         for song, part in zip(self.songs, self.views, strict=True):
             song.show(beat, part)
-        sound = np.repeat([song.sound(beat) for song in self.songs], self.m)
-        self.remaining[sound == SILENT] = 0
-        self.remaining[self.rules.is_final(beat * STEPS_PER_BEAT)] = 0
-        view, shift, uniforms = self.view, self._shift(self.view), self._uniforms()
-        sources = view.planes[:STEPS_PER_BEAT, :, :N_NOTE_TOKENS] > 0
-        reachable = (sources & self.rules.allowed[:, :N_NOTE_TOKENS]).reshape(-1, N_NOTE_TOKENS)
-        following = choice.next_token_table(reachable).reshape(STEPS_PER_BEAT, -1, N_TOKENS)
-        grade = self._grade(sources)
-        held_back = choice.held_back(sources, shift)
+        batch.sound[:] = np.repeat([song.sound(beat) for song in self.songs], self.m)
+        batch.shift[:] = self._shift()
+        shape = (self.m, STEPS_PER_BEAT, DRAWS_PER_STEP)
+        for index, rng in enumerate(self.rngs):
+            batch.uniforms[index * self.m : (index + 1) * self.m] = rng.random(shape)
         for place in range(STEPS_PER_BEAT):
-            step = beat * STEPS_PER_BEAT + place
-            out = self.runtime.step(self._inputs(step, place, grade[place]))
-            self.hidden, self.cell = out["next_hidden"], out["next_cell"]
-            np.maximum(self.remaining - 1, 0, out=self.remaining)
-            added = self.rules.odds(step, self.lines.lead_step)
-            added += view.attraction[place]
-            added += held_back[place]
-            tasted = added + self.rules.taste(self.lines.lead, self.sounded)
-            self._sample_step(
-                _Moment(
-                    *(step, place, view, out, shift, following[place], uniforms[:, place], sound),
-                    *(added, tasted),
-                )
-            )
-        played = self.planes.swapaxes(0, 1) > 0
-        self.control.count(played[..., :N_NOTE_TOKENS], sources.swapaxes(0, 1), view.overlap)
-        self.rules.count(played[..., :N_NOTE_TOKENS], played[..., N_NOTE_TOKENS:])
-        self._keep_one(beat, played)
+            self._sample_step(beat * STEPS_PER_BEAT + place, place)
+        self.control.count(
+            batch.planes[..., :N_NOTE_TOKENS],
+            self.view.planes[:STEPS_PER_BEAT, :, :N_NOTE_TOKENS],
+            self.view.overlap,
+        )
+        self.rules.count(batch.planes.sum(axis=0))
+        self._keep_one(beat, lead_before)
 
-    def _grade(self, sources: npt.NDArray[np.bool_]) -> Floats:
-        """Return the similarity of the sources and whether they strike, (STEPS_PER_BEAT, R, 2)."""
-        strikes = sources.any(axis=2)
-        alike = np.broadcast_to(self.view.grade, strikes.shape)
-        return np.stack([alike, strikes], axis=2, dtype=np.float32)
-
-    def _shift(self, view: BeatView) -> Floats:
+    def _shift(self) -> Floats:
         """Return how far strictness moves each row's log odds of copying, shape=(R,).
 
         Where the repeats of a plan are known the overlap is controlled; where they are found in a
         matrix, every candidate of a song takes the strictness in its own way.
         """
-        shift = self.control.shift(view.overlap)
+        overlap = self.view.overlap
+        shift = self.control.shift(overlap)
         if self.m > 1:
             spread = np.tile(np.linspace(*SHIFT_SPREAD, self.m, dtype=np.float32), len(self.songs))
-            shift = np.where(self.is_known, shift, open_shift(view.overlap) + spread)
+            shift = np.where(self.is_known, shift, open_shift(overlap) + spread)
         return shift
 
-    def _uniforms(self) -> Uniforms:
-        """Draw a beat's random numbers, shape=(R, STEPS_PER_BEAT, draws)."""
-        shape = (self.m, STEPS_PER_BEAT, _DRAWS_PER_STEP)
-        return np.concatenate([rng.random(shape) for rng in self.rngs])
-
-    def _inputs(self, step: int, place: int, grade: Floats) -> Arrays:
-        """Return the inputs of the step part."""
-        view = self.view
-        next_draft, bars_ago = view.planes[place + 1], view.bars_ago[place]
-        if place == STEPS_PER_BEAT - 1:
-            first = self.planes[0]
-            next_draft = np.where(view.own_source[:, None], first, next_draft)
-            after = bars_ago.reshape(len(first), 2, len(BARS_AGO), N_NOTE_TOKENS)[:, 1]
-            own = first[:, None, :N_NOTE_TOKENS]
-            np.copyto(after, own, where=view.own_bar[..., None])
-        carried = self.remaining > 1
-        return {
-            "previous": self.previous,
-            "carried": carried.astype(np.float32),
-            "draft": view.planes[place],
-            "next_draft": next_draft,
-            "bars_ago": bars_ago,
-            "context": view.context[place],
-            "place": view.place[place],
-            "grade": grade,
-            "loudness": loudness(self.voice_velocity),
-            **self.lines.inputs(step, carried),
-            "hidden": self.hidden,
-            "cell": self.cell,
-        }
-
-    def _sample_step(self, now: _Moment) -> None:
+    def _sample_step(self, step: int, place: int) -> None:
         """Draw notes for every row that may sound until it stops."""
-        onsets = self.planes[now.place, :, :N_NOTE_TOKENS]
-        draft_onsets = now.view.planes[now.place, :, :N_NOTE_TOKENS]
-        alive = np.flatnonzero((now.sound != SILENT) & ~self.rules.is_over(now.step))
-        at = slice(None) if len(alive) == len(onsets) else alive  # the same without a copy
-        chosen, last = self.nothing["chosen"][at], self.nothing["last_token"][at]
-        notes = _Latest(*(self.nothing[name][at] for name in _Latest._fields))
-        self.n_struck[:] = 0
-        for index in range(MAX_NOTES_PER_STEP + 1 if len(alive) else 0):
-            scores = self.runtime.note(
-                {
-                    "features": now.out["step_features"][at],
-                    "token_bias": now.out["step_token_bias"][at],
-                    "chosen": chosen,
-                    "last_token": last,
-                    "draft_onsets": draft_onsets[at],
-                    "last_lead": self.lines.lead[at],
-                    "last_bass": self.lines.bass[at],
-                    **notes._asdict(),
-                }
-            )
-            draws = now.uniforms[at, _DRAWS * index : _DRAWS * (index + 1)]
-            if index > 0:
-                self._finish_notes(now, alive, last, notes, scores, draws[:, 1:])
-            if index == MAX_NOTES_PER_STEP:
-                break
-            token = self._token(now, at, last, scores, draws[:, 0])
-            going, before, last, chosen = token != STOP, last, token, scores["next_chosen"]
-            if not going.any():
-                break
-            if not going.all():
-                alive = at = alive[going]
-                before, last, chosen = before[going], last[going], chosen[going]
-            notes = self._latest(now, alive, before, last)
-            onsets[alive, last] = 1.0
-            self.n_struck[alive, last // N_PITCHES] += 1
-        struck = onsets > 0
-        self.rules.release(self.remaining, struck)
-        self.sounded = self.remaining > 0
-        self.planes[now.place, :, N_NOTE_TOKENS:] = self.sounded
-        self.lines.follow(now.step, struck, self.sounded)
-        self.previous = onsets.copy()
+        batch = self.batch
+        batch.begin_step(step, place)
+        self.step_parts[place]()
+        going, index = batch.begin_notes(step, place), 0
+        while going:
+            self.note_part(going)()
+            going = batch.decide(step, place, index, going)
+            index += 1
+        batch.end_step(step, place)
 
-    def _token(
-        self,
-        now: _Moment,
-        at: Rows | slice,
-        last: choice.Tokens,
-        scores: Arrays,
-        uniform: Uniforms,
-    ) -> choice.Tokens:
-        """Draw the next token of each row that goes on."""
-        after = np.where(last == START, 0, last + 1)
-        probs = choice.own_probs(
-            scores["logits"], now.added[at], self.temperatures, now.added_within[at]
-        )
-        copied = now.following[at][np.arange(len(after)), after]
-        probs = choice.mixed_probs(probs, scores["gate"], copied, now.shift[at])
-        if now.place == 0 and last[0] == START:
-            asleep = (now.sound[at] == WAKING) & ~self.remaining[at].any(axis=1)
-            probs = choice.woken(probs, asleep) if asleep.any() else probs
-        probs = self.rules.allow(probs, now.step, at, last, self.n_struck[at])
-        probs = choice.kept_probs(probs, self.top_ps)
-        if self.has_given:
-            free, given = self._given(now.step, at, after)
-            probs = choice.restrict(probs, after - 1, free, given)
-        return choice.draw(probs, uniform)
-
-    def _given(
-        self, step: int, at: Rows | slice, after: choice.Tokens
-    ) -> tuple[npt.NDArray[np.bool_], choice.Tokens]:
-        """Return which tokens are free and which is given next, row by row."""
-        free = np.ones((len(after), N_TOKENS), np.bool_)
-        given = np.full(len(after), STOP, np.int64)
-        for position, song in enumerate(self.song_of_row[at]):
-            tokens = self.songs[song].given
-            if tokens is not None:
-                free[position] = tokens.free[step]
-                given[position] = tokens.following[step, after[position]]
-        return free, given
-
-    def _latest(
-        self, now: _Moment, alive: Rows, before: choice.Tokens, token: choice.Tokens
-    ) -> _Latest:
-        """Return what bears on how long and how loud the rows' latest notes are."""
-        chord = self.durations[now.place, alive, np.where(before == START, 0, before)]
-        return _Latest(
-            draft_duration=now.view.durations[now.place, alive, token].astype(np.int64),
-            chord_duration=np.where(before == START, NO_DURATION, chord).astype(np.int64),
-            draft_velocity=now.view.velocities[now.place, alive, token].astype(np.int64),
-            voice_velocity=self.voice_velocity[alive, token // N_PITCHES],
-        )
-
-    def _finish_notes(
-        self,
-        now: _Moment,
-        alive: Rows,
-        token: choice.Tokens,
-        notes: _Latest,
-        scores: Arrays,
-        uniforms: Uniforms,
-    ) -> None:
-        """Draw how long and how loud the rows' latest notes are."""
-        probs = choice.class_probs(
-            (scores["duration_logits"] + self.rules.length_bias(alive), scores["velocity_logits"]),
-            np.stack([notes.draft_duration, notes.draft_velocity], axis=1),
-            shift=now.shift[alive],
-            temperatures=(self.temperatures.duration, self.temperatures.velocity),
-        )
-        for kind, top_p in enumerate((self.top_ps.duration, self.top_ps.velocity)):
-            if top_p < 1:
-                probs[:, kind] = choice.nucleus(probs[:, kind], top_p)
-        duration, velocity = choice.draw(probs, uniforms).T
-        duration = self.rules.limit_durations(duration, now.step, alive)
-        if self.has_given:
-            for position, song in enumerate(self.song_of_row[alive]):
-                tokens = self.songs[song].given
-                if tokens is not None and not tokens.free[now.step, token[position]]:
-                    duration[position] = tokens.durations[now.step, token[position]]
-                    velocity[position] = tokens.velocities[now.step, token[position]]
-        self.durations[now.place, alive, token] = duration
-        self.velocities[now.place, alive, token] = velocity
-        self.voice_velocity[alive, token // N_PITCHES] = velocity
-        self.remaining[alive, token] = DURATIONS[duration]
-
-    def _keep_one(self, beat: int, played: npt.NDArray[np.bool_]) -> None:
+    def _keep_one(self, beat: int, lead_before: npt.NDArray[np.int64]) -> None:
         """Choose a candidate of each song, write it into the history, spread its state.
 
         Parameters
         ----------
-        played : np.ndarray, shape=(R, STEPS_PER_BEAT, 352), bool
+        lead_before : np.ndarray, shape=(R,)
+            Last pitch of the lead before the beat.
         """
+        batch = self.batch
+        played = batch.planes.swapaxes(0, 1) > 0
         rolls = roll_from_tokens(played.reshape(*played.shape[:2], 2, N_NOTE_TOKENS))
         features = beat_features(rolls[:, :, 0], rolls[:, :, 1])[:, 0]
         weight = steering_weight(self.options.steering)
@@ -387,9 +239,9 @@ class _Sampler:
             row = index * self.m
             if self.m > 1:
                 errors = row_errors(song.rows(features[rows]), song.wanted_row)
-                errors += note_errors(rolls[rows, :, 0], self.lead_before[rows], song.plan.mode)
+                errors += note_errors(rolls[rows, :, 0], lead_before[rows], song.plan.mode)
                 row += choose_candidate(errors, weight, self.rngs[index].random())
-            notes = self.planes[:, row], self.durations[:, row], self.velocities[:, row]
+            notes = batch.planes[:, row], batch.durations[:, row], batch.velocities[:, row]
             song.keep(beat, *notes, features[row])
             kept[index] = row
         if self.m > 1:
@@ -398,7 +250,8 @@ class _Sampler:
     def _spread(self, source: npt.NDArray[np.int64]) -> None:
         """Let every row go on from the row `source` says."""
         for name in _CARRIED:
-            setattr(self, name, getattr(self, name)[source])
-        self.lines.spread(source)
+            array = getattr(self.batch, name)
+            array[:] = array[source]
+        self.states[0] = self.states[0][:, source]
         self.control.spread(source)
         self.rules.spread(source)

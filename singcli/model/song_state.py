@@ -27,6 +27,7 @@ from singcli.model.features import (
     source_steps,
     steps_bars_ago,
 )
+from singcli.model.kernel import SILENT, WAKING, Batch
 from singcli.model.plan import Given, Plan, SamplingOptions
 from singcli.model.rules import SongRules
 from singcli.model.steering import (
@@ -42,7 +43,6 @@ from singcli.structure.ssm import RHYTHM_COLUMNS, WINDOW_BEATS
 Floats = npt.NDArray[np.float32]
 Value = TypeVar("Value", bound=np.generic)
 
-SILENT, WAKING = -1, 1
 PATIENCE_BEATS = 3
 _BARS_WIDTH = len(BARS_AGO) * N_NOTE_TOKENS
 _BY_ROW = ("grade", "overlap", "own_source", "own_bar")  # the rest is by step first
@@ -73,24 +73,21 @@ class BeatView(NamedTuple):
     own_bar: npt.NDArray[np.bool_]
 
     @classmethod
-    def blank(cls, n_rows: int) -> BeatView:
-        """Return a view to be filled in by `SongState.show`."""
-
-        def steps(width: int, n: int = STEPS_PER_BEAT) -> Floats:
-            return np.zeros((n, n_rows, width), np.float32)
-
+    def of_batch(cls, batch: Batch) -> BeatView:
+        """Return the view of a batch's rows, to be filled in by `SongState.show`."""
+        n_rows = len(batch.source_grade)
         return cls(
-            planes=steps(2 * N_NOTE_TOKENS, STEPS_PER_BEAT + 1),
-            durations=np.zeros((STEPS_PER_BEAT, n_rows, N_NOTE_TOKENS), np.int8),
-            velocities=np.zeros((STEPS_PER_BEAT, n_rows, N_NOTE_TOKENS), np.int8),
-            bars_ago=steps(2 * _BARS_WIDTH),
-            context=steps(N_CONTEXT),
-            place=steps(N_PLACE),
-            attraction=steps(N_NOTE_TOKENS),
-            grade=np.zeros(n_rows, np.float32),
+            planes=batch.draft,
+            durations=batch.draft_durations,
+            velocities=batch.draft_velocities,
+            bars_ago=batch.bars_ago,
+            context=np.zeros((STEPS_PER_BEAT, n_rows, N_CONTEXT), np.float32),
+            place=np.zeros((STEPS_PER_BEAT, n_rows, N_PLACE), np.float32),
+            attraction=batch.attraction,
+            grade=batch.source_grade,
             overlap=np.zeros(n_rows, np.float32),
-            own_source=np.zeros(n_rows, np.bool_),
-            own_bar=np.zeros((n_rows, len(BARS_AGO)), np.bool_),
+            own_source=batch.own_source,
+            own_bar=batch.own_bar,
         )
 
     def of_rows(self, rows: slice) -> BeatView:
