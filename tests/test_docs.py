@@ -267,7 +267,7 @@ class TestModel:
             assert found == ast.literal_eval(value), name
 
     def test_numbers_in_the_prose_follow_the_constants(self):
-        from singcli.model import copying, song_state, steering
+        from singcli.model import copying, history, steering
         from singcli.structure import dial
 
         assert f"by {copying.HALF_SHIFT} + ln(s / (1 - s)) minus {copying.GAIN} for" in self.text
@@ -282,7 +282,7 @@ class TestModel:
             f"{steering.RHYTHM_PULL} for a step of the beat, {steering.TUNE_PULL} for a"
             in self.text
         )
-        assert f"silent for {song_state.PATIENCE_BEATS} beats has to play" in self.text
+        assert f"silent for {history.PATIENCE_BEATS} beats has to play" in self.text
         assert f"aims {copying.AIM_BELOW} s (1 - s) below s" in self.text
         assert contract.N_NOTE_TOKENS == 88 * N_VOICES == 176
         assert STEPS_PER_BEAT == 4

@@ -15,28 +15,17 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from singcli.model.contract import (
-    N_NOTE_TOKENS,
-    NO_BASS,
-    NO_DURATION,
-    NO_LEAD,
-    NO_VELOCITY,
-    NOTE_OUTPUTS,
-)
+from singcli.model.contract import N_NOTE_TOKENS, NO_BASS, NO_LEAD, NO_VELOCITY, NOTE_OUTPUTS
 from singcli.model.copying import CopyControl, open_shift
 from singcli.model.features import ENDINGS_AT_FIRST, ENDINGS_PACE, LEAD_AGES, roll_from_tokens
+from singcli.model.history import History
 from singcli.model.kernel import DRAWS_PER_STEP, Batch
+from singcli.model.layout import Layout
 from singcli.model.plan import Plan, SamplingOptions
 from singcli.model.rule_keeping import RuleKeeper
 from singcli.model.runtime import Runtime
-from singcli.model.song_state import BeatView, SongState
-from singcli.model.steering import (
-    SHIFT_SPREAD,
-    choose_candidate,
-    note_errors,
-    row_errors,
-    steering_weight,
-)
+from singcli.model.steered_song import SteeredSong
+from singcli.model.steering import SHIFT_SPREAD
 from singcli.music.score import STEPS_PER_BEAT, Score
 from singcli.structure.ssm import beat_features
 
@@ -48,9 +37,9 @@ _CARRIED = (  # what a row carries from beat to beat, beside the state of the ne
     *("heard_step", "endings"),
 )
 
-_STEP_INPUTS = (  # of the network, that the batch has under their names
-    *("previous", "carried", "grade", "loudness", "articulation", "lead", "lead_age", "bass"),
-)
+# Inputs of the network that the batch has under their names: of each step of the beat; of the step.
+_SHOWN = ("bars_ago", "context", "place")
+_TOLD = (*("previous", "carried", "grade", "loudness", "articulation", "lead", "lead_age", "bass"),)
 _NOTE_INPUTS = (
     *("features", "token_bias", "chosen", "last_token", "draft_onsets", "last_lead", "last_bass"),
     *("draft_duration", "chord_duration", "draft_velocity"),
@@ -84,7 +73,7 @@ def sample_scores(
     for beat in range(n_beats):
         sampler.sample_beat(beat)
         on_beat(beat + 1, n_beats)
-    return [song.score() for song in sampler.songs]
+    return sampler.history.scores()
 
 
 class _Sampler:
@@ -97,12 +86,14 @@ class _Sampler:
         seeds: Sequence[int | np.random.SeedSequence],
         options: SamplingOptions,
     ) -> None:
-        self.runtime, self.options = runtime, options
+        self.runtime, self.options, self.m = runtime, options, options.candidates
         n_beats = max(len(plan.ssm) for plan in plans)
-        self.songs = [SongState(plan, runtime.card, n_beats, options) for plan in plans]
+        lay_out = functools.partial(
+            Layout.from_plan, card=runtime.card, n_beats=n_beats, options=options
+        )
+        self.layouts = [lay_out(plan) for plan in plans]
         self.rngs = [np.random.Generator(np.random.PCG64(seed)) for seed in seeds]
-        self.m = options.candidates
-        self.is_known = np.repeat([song.plan.known is not None for song in self.songs], self.m)
+        self.is_known = np.repeat([plan.known is not None for plan in plans], self.m)
         sizes = runtime.card.sizes
         self.batch = Batch(
             len(plans),
@@ -111,13 +102,11 @@ class _Sampler:
             chosen_width=sizes.hidden,
             features_width=sizes.features,
         )
+        self.history = History(self.batch, self.layouts)
         n_rows = len(self.is_known)
         self.control = CopyControl(n_rows)
-        self.rules = RuleKeeper(self.batch, [song.rules for song in self.songs])
-        self.view = BeatView.of_batch(self.batch)
-        self.views = [
-            self.view.of_rows(slice(first, first + self.m)) for first in range(0, n_rows, self.m)
-        ]
+        self.rules = RuleKeeper(self.batch, [layout.rules for layout in self.layouts])
+        self.steered = [SteeredSong(layout, options) for layout in self.layouts if self.m > 1]
         # The network's state, before and after a step by turns.
         self.states = np.zeros((2, 2, n_rows, sizes.lstm), np.float32)
         self._fill_batch()
@@ -135,26 +124,24 @@ class _Sampler:
         batch.lead[:], batch.bass[:] = NO_LEAD, NO_BASS
         batch.lead_step[:] = batch.heard_step[:] = LONG_AGO
         batch.endings[:] = ENDINGS_AT_FIRST
-        for index, song in enumerate(self.songs):
-            if song.given is not None:
-                batch.given_free[index] = song.given.free.ctypes.data
-                batch.given_following[index] = song.given.following.ctypes.data
-                batch.given_durations[index] = song.given.durations.ctypes.data
-                batch.given_velocities[index] = song.given.velocities.ctypes.data
+        for index, layout in enumerate(self.layouts):
+            if layout.given is not None:
+                batch.given_free[index] = layout.given.free.ctypes.data
+                batch.given_following[index] = layout.given.following.ctypes.data
+                batch.given_durations[index] = layout.given.durations.ctypes.data
+                batch.given_velocities[index] = layout.given.velocities.ctypes.data
 
     def _step_part(self, place: int) -> Callable[[], None]:
         """Return what runs the step part at a place of the beat."""
-        batch, view = self.batch, self.view
+        batch = self.batch
         before, after = self.states[place % 2], self.states[1 - place % 2]
         inputs = {
-            "draft": view.planes[place],
-            "next_draft": view.planes[place + 1],
-            "bars_ago": view.bars_ago[place],
-            "context": view.context[place],
-            "place": view.place[place],
+            "draft": batch.draft[place],
+            "next_draft": batch.draft[place + 1],
+            **{name: getattr(batch, name)[place] for name in _SHOWN},
+            **{name: getattr(batch, name) for name in _TOLD},
             "hidden": before[0],
             "cell": before[1],
-            **{name: getattr(batch, name) for name in _STEP_INPUTS},
         }
         outputs = {
             "step_features": batch.step_features,
@@ -174,14 +161,17 @@ class _Sampler:
 
     def sample_beat(self, beat: int) -> None:
         """Sample a beat for all rows, keep one candidate of each song."""
-        batch = self.batch
-        batch.planes[:] = 0.0
-        batch.durations[:], batch.velocities[:] = NO_DURATION, NO_VELOCITY
+        batch, history = self.batch, self.history
         lead_before = batch.lead.copy()
-        for song, part in zip(self.songs, self.views, strict=True):
-            song.show(beat, part)
-        batch.sound[:] = np.repeat([song.sound(beat) for song in self.songs], self.m)
-        batch.shift[:] = self._shift()
+        history.look_back(beat)
+        for index, song in enumerate(self.steered):
+            last = (index + 1) * self.m
+            batch.attraction[:, last - self.m : last] = song.begin_beat(beat)[:, None]
+            others = song.other_sources()
+            if len(others[0]):
+                history.look_elsewhere(slice(last - len(others[0]), last), *others)
+        batch.begin_beat(beat)
+        batch.shift[:] = self._shift(history.overlap)
         shape = (self.m, STEPS_PER_BEAT, DRAWS_PER_STEP)
         for index, rng in enumerate(self.rngs):
             batch.uniforms[index * self.m : (index + 1) * self.m] = rng.random(shape)
@@ -189,23 +179,28 @@ class _Sampler:
             self._sample_step(beat * STEPS_PER_BEAT + place, place)
         self.control.count(
             batch.planes[..., :N_NOTE_TOKENS],
-            self.view.planes[:STEPS_PER_BEAT, :, :N_NOTE_TOKENS],
-            self.view.overlap,
+            batch.draft[:STEPS_PER_BEAT, :, :N_NOTE_TOKENS],
+            history.overlap,
         )
         self.rules.count(batch.planes.sum(axis=0))
-        self._keep_one(beat, lead_before)
+        batch.kept[:] = np.arange(len(self.layouts)) * self.m
+        if self.m > 1:
+            self._choose(beat, lead_before)
+        batch.keep(beat)
+        if self.m > 1:
+            self._spread(np.repeat(batch.kept, self.m))
 
-    def _shift(self) -> Floats:
+    def _shift(self, overlap: Floats) -> Floats:
         """Return how far strictness moves each row's log odds of copying, shape=(R,).
 
         Where the repeats of a plan are known the overlap is controlled; where they are found in a
         matrix, every candidate of a song takes the strictness in its own way.
         """
-        overlap = self.view.overlap
         shift = self.control.shift(overlap)
         if self.m > 1:
-            spread = np.tile(np.linspace(*SHIFT_SPREAD, self.m, dtype=np.float32), len(self.songs))
-            shift = np.where(self.is_known, shift, open_shift(overlap) + spread)
+            spread = np.linspace(*SHIFT_SPREAD, self.m, dtype=np.float32)
+            open_shifts = open_shift(overlap) + np.tile(spread, len(self.layouts))
+            shift = np.where(self.is_known, shift, open_shifts)
         return shift
 
     def _sample_step(self, step: int, place: int) -> None:
@@ -220,32 +215,23 @@ class _Sampler:
             index += 1
         batch.end_step(step, place)
 
-    def _keep_one(self, beat: int, lead_before: npt.NDArray[np.int64]) -> None:
-        """Choose a candidate of each song, write it into the history, spread its state.
+    def _choose(self, beat: int, lead_before: npt.NDArray[np.int64]) -> None:
+        """Choose the candidate of each song that is kept.
 
         Parameters
         ----------
         lead_before : np.ndarray, shape=(R,)
             Last pitch of the lead before the beat.
         """
-        batch = self.batch
-        played = batch.planes.swapaxes(0, 1) > 0
+        played = self.batch.planes.swapaxes(0, 1) > 0
         rolls = roll_from_tokens(played.reshape(*played.shape[:2], 2, N_NOTE_TOKENS))
         features = beat_features(rolls[:, :, 0], rolls[:, :, 1])[:, 0]
-        weight = steering_weight(self.options.steering)
-        kept = np.empty(len(self.songs), np.int64)
-        for index, song in enumerate(self.songs):
+        for index, song in enumerate(self.steered):
             rows = slice(index * self.m, (index + 1) * self.m)
-            row = index * self.m
-            if self.m > 1:
-                errors = row_errors(song.rows(features[rows]), song.wanted_row)
-                errors += note_errors(rolls[rows, :, 0], lead_before[rows], song.plan.mode)
-                row += choose_candidate(errors, weight, self.rngs[index].random())
-            notes = batch.planes[:, row], batch.durations[:, row], batch.velocities[:, row]
-            song.keep(beat, *notes, features[row])
-            kept[index] = row
-        if self.m > 1:
-            self._spread(np.repeat(kept, self.m))
+            uniform = self.rngs[index].random()
+            chosen = song.choose(features[rows], rolls[rows, :, 0], lead_before[rows], uniform)
+            self.batch.kept[index] += chosen
+            song.keep(beat, features[rows][chosen])
 
     def _spread(self, source: npt.NDArray[np.int64]) -> None:
         """Let every row go on from the row `source` says."""

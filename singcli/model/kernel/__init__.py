@@ -27,6 +27,7 @@ from singcli.model.contract import (
     N_ARTICULATION,
     N_DURATIONS,
     N_NOTE_TOKENS,
+    N_PLACE,
     N_TOKENS,
     N_VELOCITIES,
 )
@@ -40,7 +41,10 @@ DRAWS = 3  # random numbers of a note: a token, a duration, a velocity
 DRAWS_PER_STEP = DRAWS * (MAX_NOTES_PER_STEP + 1)
 NEVER, SILENT, WAKING = -1, -1, 1
 
-_NUMBERS = ("n_rows", "candidates", "n_steps", "chosen_width", "features_width")
+_NUMBERS = (
+    *("n_rows", "n_songs", "candidates", "n_steps"),
+    *("chosen_width", "features_width", "place_width"),
+)
 _BEAT = (STEPS_PER_BEAT, "n_rows")
 _PLANES = 2 * N_NOTE_TOKENS
 # Name, type and shape of every array, in the order of `Batch` in kernel.h; sizes by name are known
@@ -67,14 +71,23 @@ _LAYOUT: tuple[tuple[str, type[np.generic], tuple[int | str, ...]], ...] = (
     ("given_following", np.uint64, ("n_songs",)),
     ("given_durations", np.uint64, ("n_songs",)),
     ("given_velocities", np.uint64, ("n_songs",)),
+    ("bars_ago_steps", np.int64, ("n_songs", "n_steps_and_one", len(BARS_AGO))),
+    ("place_steps", np.float32, ("n_songs", "n_steps", N_PLACE)),
+    ("weights", np.uint64, ("n_songs",)),
+    ("n_weights", np.int64, ("n_songs",)),
+    ("history", np.float32, ("n_songs", "n_steps_and_one", _PLANES)),
+    ("history_durations", np.int8, ("n_songs", "n_steps_and_one", N_NOTE_TOKENS)),
+    ("history_velocities", np.int8, ("n_songs", "n_steps_and_one", N_NOTE_TOKENS)),
+    ("heard", np.bool_, ("n_songs", "n_beats")),
+    ("source", np.int64, ("n_rows", STEPS_PER_BEAT + 1)),
+    ("source_grade", np.float32, ("n_rows",)),
     ("draft", np.float32, (STEPS_PER_BEAT + 1, "n_rows", _PLANES)),
     ("bars_ago", np.float32, (*_BEAT, 2 * len(BARS_AGO) * N_NOTE_TOKENS)),
+    ("context", np.float32, (*_BEAT, _PLANES)),
+    ("place", np.float32, (*_BEAT, N_PLACE)),
     ("draft_durations", np.int8, (*_BEAT, N_NOTE_TOKENS)),
     ("draft_velocities", np.int8, (*_BEAT, N_NOTE_TOKENS)),
     ("attraction", np.float32, (*_BEAT, N_NOTE_TOKENS)),
-    ("source_grade", np.float32, ("n_rows",)),
-    ("own_source", np.bool_, ("n_rows",)),
-    ("own_bar", np.bool_, ("n_rows", len(BARS_AGO))),
     ("shift", np.float32, ("n_rows",)),
     ("density_pull", np.float32, ("n_rows",)),
     ("length_pull", np.float32, ("n_rows", N_DURATIONS)),
@@ -118,6 +131,7 @@ _LAYOUT: tuple[tuple[str, type[np.generic], tuple[int | str, ...]], ...] = (
     ("velocity_logits", np.float32, ("n_rows", N_VELOCITIES)),
     ("alive", np.int64, ("n_rows",)),
     ("n_struck", np.int64, ("n_rows", N_VOICES)),
+    ("kept", np.int64, ("n_songs",)),
     ("added", np.float32, ("n_rows", N_NOTE_TOKENS)),
     ("added_within", np.float32, ("n_rows", N_NOTE_TOKENS)),
     ("following", np.int16, ("n_rows", N_TOKENS)),
@@ -164,8 +178,11 @@ class Batch:
             "n_rows": n_rows,
             "candidates": candidates,
             "n_steps": n_steps,
+            "n_steps_and_one": n_steps + 1,
+            "n_beats": n_steps // STEPS_PER_BEAT,
             "chosen_width": chosen_width,
             "features_width": features_width,
+            "place_width": N_PLACE,
         }
         self._arrays: dict[str, Array] = {
             name: np.zeros([sizes[n] if isinstance(n, str) else n for n in shape], dtype)
@@ -183,6 +200,14 @@ class Batch:
             return self._arrays[name]
         except KeyError:
             raise AttributeError(name) from None
+
+    def begin_beat(self, beat: int) -> None:
+        """Show the rows what songs have played, from where they look back at."""
+        self._library.begin_beat(self._self, beat)
+
+    def keep(self, beat: int) -> None:
+        """Write the beat of the rows `kept`, one of each song, into the history."""
+        self._library.keep(self._self, beat)
 
     def begin_step(self, step: int, place: int) -> None:
         """Write the inputs of the step part that depend on what the rows have played.
@@ -253,7 +278,10 @@ def _library() -> ctypes.CDLL:
     if tuple(found) != wanted:
         raise ImportError(f"{LIBRARY} is of another version: install singcli again")
     number = ctypes.c_int64
-    for name, n_numbers in (("begin_step", 2), ("begin_notes", 2), ("decide", 4), ("end_step", 2)):
+    for name, n_numbers in (
+        *(("begin_beat", 1), ("begin_step", 2), ("begin_notes", 2)),
+        *(("decide", 4), ("end_step", 2), ("keep", 1)),
+    ):
         function = getattr(library, name)
         function.argtypes = (ctypes.c_void_p, *[number] * n_numbers)
         function.restype = number if name in ("begin_notes", "decide") else None

@@ -36,8 +36,8 @@ enum { OF_LEAD, OF_ACCOMPANIMENT, OF_COUNT, OF_DURATION, OF_VELOCITY, N_DECISION
 
 /* All that songs share, then arrays; the order is that of `_LAYOUT` in Python. */
 typedef struct {
-    int64_t n_rows, candidates, n_steps; /* steps of the longest song */
-    int64_t chosen_width, features_width;
+    int64_t n_rows, n_songs, candidates, n_steps; /* steps of the longest song */
+    int64_t chosen_width, features_width, place_width;
 
     /* The same for all songs. */
     const float *temperature, *top_p; /* by decision */
@@ -52,17 +52,28 @@ typedef struct {
     const uint8_t *allowed, *final, *final_bass, *final_lead;
     const int64_t *final_step, *final_stop, *polyphony, *tune_since, *longest;
 
-    /* Given notes, by song: addresses of the arrays of `song_state.GivenTokens`, or 0. */
+    /* Given notes, by song: addresses of the arrays of `layout.GivenTokens`, or 0. */
     const uint64_t *given_free, *given_following, *given_durations, *given_velocities;
 
-    /* What rows are shown for a beat; see `song_state.BeatView`. */
-    float *draft, *bars_ago; /* the step after the beat may look back at its first one */
-    const int8_t *draft_durations, *draft_velocities;
-    const float *attraction, *source_grade;
-    const uint8_t *own_source, *own_bar;
+    /* The rest of `layout.Layout`, by song; the weights as addresses, or 0. */
+    const int64_t *bars_ago_steps;
+    const float *place_steps;
+    const uint64_t *weights;
+    const int64_t *n_weights;
+
+    /* What songs have played: onsets and sounding notes, classes; their last step stays empty. */
+    float *history;
+    int8_t *history_durations, *history_velocities;
+    uint8_t *heard; /* by beat */
+
+    /* What rows are shown for a beat: of the steps that they look back at and the one after. */
+    const int64_t *source;
+    const float *source_grade;
+    float *draft, *bars_ago, *context, *place;
+    int8_t *draft_durations, *draft_velocities;
 
     /* What holds for a beat of a row. */
-    const float *shift, *density_pull, *length_pull, *pitch_pull;
+    const float *attraction, *shift, *density_pull, *length_pull, *pitch_pull;
     const int64_t *sound;
     const double *uniforms;
 
@@ -89,6 +100,7 @@ typedef struct {
     /* Of the current step. */
     int64_t *alive; /* rows that go on */
     int64_t *n_struck;
+    int64_t *kept; /* the row of each song that becomes its history */
     float *added, *added_within;
     int16_t *following;
 } Batch;
@@ -98,6 +110,21 @@ typedef struct {
     int64_t song, step, last;
     const int64_t *n_struck;
 } Moment;
+
+#if defined(_WIN32)
+#define EXPORTED __declspec(dllexport)
+#else
+#define EXPORTED __attribute__((visibility("default")))
+#endif
+
+enum { N_PLANES = 2 * N_NOTES };
+
+/* A row of an array whose rows have this width; of one laid out by step of the beat first. */
+#define ROW(array, row, width) ((array) + (row) * (width))
+#define AT(array, place, row, width) ((array) + ((place) * batch->n_rows + (row)) * (width))
+
+/* beats.c */
+void show_first_step(const Batch *batch, int64_t row, int64_t first);
 
 /* numbers.c */
 float sum_of(const float *values, int n);

@@ -3,17 +3,7 @@
 
 #include <string.h>
 
-#if defined(_WIN32)
-#define EXPORTED __declspec(dllexport)
-#else
-#define EXPORTED __attribute__((visibility("default")))
-#endif
-
-enum { N_PLANES = 2 * N_NOTES, N_UNIFORMS = DRAWS * (MAX_NOTES_PER_STEP + 1) };
-
-/* A row of an array whose rows have this width; of one laid out by step of the beat first. */
-#define ROW(array, row, width) ((array) + (row) * (width))
-#define AT(array, place, row, width) ((array) + ((place) * batch->n_rows + (row)) * (width))
+enum { N_UNIFORMS = DRAWS * (MAX_NOTES_PER_STEP + 1) };
 
 /* What the caller checks before anything else: both sides mean the same. */
 EXPORTED void kernel_facts(int64_t *facts) {
@@ -22,17 +12,6 @@ EXPORTED void kernel_facts(int64_t *facts) {
         N_VELOCITIES, N_BARS_AGO, N_ARTICULATION, LEAD_AGE_STEPS, DRAWS, NEVER, SILENT, WAKING,
     };
     memcpy(facts, own, sizeof own);
-}
-
-/* Where the step after the beat looks back at the beat's own first step, that is played by now. */
-static void show_first_step(const Batch *batch, int64_t row) {
-    const float *first = AT(batch->planes, 0, row, N_PLANES);
-    if (batch->own_source[row])
-        memcpy(AT(batch->draft, STEPS_PER_BEAT, row, N_PLANES), first, sizeof(float) * N_PLANES);
-    float *after = AT(batch->bars_ago, STEPS_PER_BEAT - 1, row, 2 * N_BARS_AGO * N_NOTES);
-    for (int ago = 0; ago < N_BARS_AGO; ago++)
-        if (batch->own_bar[row * N_BARS_AGO + ago])
-            memcpy(after + (N_BARS_AGO + ago) * N_NOTES, first, sizeof(float) * N_NOTES);
 }
 
 /* Writes the inputs of the step part that depend on what the row has played. */
@@ -71,7 +50,7 @@ EXPORTED void begin_step(const Batch *batch, int64_t step, int64_t place) {
         if (place == 0 && (is_final || batch->sound[row] == SILENT))
             memset(ROW(batch->remaining, row, N_NOTES), 0, sizeof(int32_t) * N_NOTES);
         if (place == STEPS_PER_BEAT - 1)
-            show_first_step(batch, row);
+            show_first_step(batch, row, step - place);
         tell(batch, row, step, place);
     }
 }
