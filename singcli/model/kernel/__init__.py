@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from singcli.errors import SingError
 from singcli.model.contract import (
     BARS_AGO,
     LEAD_AGE_STEPS,
@@ -37,6 +38,7 @@ from singcli.music.score import N_PITCHES, N_VOICES, STEPS_PER_BEAT
 Array = npt.NDArray[Any]
 
 LIBRARY = Path(__file__).with_name("_kernel.dll" if sys.platform == "win32" else "_kernel.so")
+REMEDY = "install singcli again; in a checkout, python hatch_build.py compiles it"
 DRAWS = 3  # random numbers of a note: a token, a duration, a velocity
 DRAWS_PER_STEP = DRAWS * (MAX_NOTES_PER_STEP + 1)
 NEVER, SILENT, WAKING = -1, -1, 1
@@ -261,11 +263,11 @@ def _library() -> ctypes.CDLL:
 
     Raises
     ------
-    ImportError
+    SingError
         If it was not built, or from other sources than these.
     """
     if not LIBRARY.exists():
-        raise ImportError(f"{LIBRARY} is missing: install singcli, with pip install -e . here")
+        raise SingError(f"{LIBRARY} is missing", REMEDY)
     library = ctypes.CDLL(str(LIBRARY))
     wanted = (
         ctypes.sizeof(_Structure),
@@ -276,7 +278,7 @@ def _library() -> ctypes.CDLL:
     found = (ctypes.c_int64 * len(wanted))()
     library.kernel_facts(found)
     if tuple(found) != wanted:
-        raise ImportError(f"{LIBRARY} is of another version: install singcli again")
+        raise SingError(f"{LIBRARY} is of another version", REMEDY)
     number = ctypes.c_int64
     for name, n_numbers in (
         *(("begin_beat", 1), ("begin_step", 2), ("begin_notes", 2)),
