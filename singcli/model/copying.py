@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
+Vector = npt.NDArray[np.float64]
 
 HALF_SHIFT = 0.7  # shift of the log odds of copying where half of the notes are wanted
 GAIN = 1.0  # change of the shift for every note that is missing or too much
@@ -66,18 +67,16 @@ class CopyControl:
         shift = np.clip(open_shift(wanted) - GAIN * self._surplus, -MOST_SHIFT, MOST_SHIFT)
         return _without_gaps(shift, wanted)
 
-    def count(self, played: Floats, source: Floats, wanted: Floats) -> None:
+    def count(self, common: Vector, either: Vector, wanted: Floats) -> None:
         """Count a finished beat.
 
         Parameters
         ----------
-        played, source : np.ndarray, shape=(n_steps, n_rows, 176), float32
-            Onsets of the beat and of the beat that it copies, 0 or 1.
+        common, either : np.ndarray, shape=(n_rows,)
+            Onsets that the beat and its source have in common, and that one of them has.
         wanted : np.ndarray, shape=(n_rows,)
             Rows with NaN forget.
         """
-        common = (played * source).sum(axis=(0, 2))
-        either = (played + source).sum(axis=(0, 2)) - common
         aim = wanted - AIM_BELOW * wanted * (1.0 - wanted)
         surplus = MEMORY * self._surplus + common - aim * either
         self._surplus = np.where(np.isnan(wanted), 0.0, surplus)

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from singcli.model.contract import DURATIONS, N_NOTE_TOKENS, NO_LEAD
-from singcli.model.kernel import Batch
+from singcli.model.contract import DURATIONS, NO_LEAD
+from singcli.model.kernel import Batch, Counts
 from singcli.model.rules import SongRules
 from singcli.music.score import N_PITCHES, STEPS_PER_BEAT
 
@@ -44,15 +44,9 @@ _LEAPS = np.zeros((N_PITCHES + 1, N_PITCHES), np.float32)  # last pitch (or `NO_
 _LEAPS[:NO_LEAD] = LEAP_ODDS * (np.abs(_LEAD_PITCHES - _PITCHES[:, None]) > OCTAVE)
 _DOUBLINGS = np.log2(DURATIONS)
 _BY_SONG = (
-    *("allowed", "final", "final_bass", "final_lead", "final_step", "final_stop"),
+    *("allowed", "foreign", "final", "final_bass", "final_lead", "final_step", "final_stop"),
     *("polyphony", "tune_since", "longest"),
 )
-# What is counted of a beat: its onsets, sounding steps, notes of the lead and their pitches.
-_COUNTED = np.zeros((2 * N_NOTE_TOKENS, 4), np.float32)
-_COUNTED[:N_NOTE_TOKENS, 0] = 1.0
-_COUNTED[N_NOTE_TOKENS:, 1] = 1.0
-_COUNTED[:N_PITCHES, 2] = 1.0
-_COUNTED[:N_PITCHES, 3] = _LEAD_PITCHES
 
 
 class RuleKeeper:
@@ -78,9 +72,7 @@ class RuleKeeper:
         batch.durations_in_steps[:] = DURATIONS
         batch.tune_patience[:] = TUNE_PATIENCE_BEATS * STEPS_PER_BEAT, TUNE_GAIN, MOST_TUNE
         candidates = len(batch.density_pull) // len(songs)
-        self._foreign = np.repeat([song.foreign for song in songs], candidates, axis=0).astype(
-            np.float32
-        )
+        self._foreign = np.repeat(batch.foreign, candidates, axis=0).astype(np.float32)
         n_rows = len(self._foreign)
         self._foreign_surplus = np.zeros(n_rows)
         self._register = np.full(n_rows, np.nan)
@@ -100,23 +92,15 @@ class RuleKeeper:
         pull = 0.5 * distance * distance
         batch.pitch_pull[:, :N_PITCHES] -= np.where(np.isnan(pull), 0.0, pull)
 
-    def count(self, played: Floats) -> None:
-        """Count the notes of a finished beat, and follow the register.
-
-        Parameters
-        ----------
-        played : np.ndarray, shape=(R, 352)
-            In how many steps of the beat each note begins, and in how many it sounds.
-        """
-        n_struck, n_sounding, n_lead, pitches = (played @ _COUNTED).T.astype(np.float64)
-        foreign = (played[:, :N_NOTE_TOKENS] * self._foreign).sum(axis=1)
-        self._foreign_surplus += foreign - SOFT_SHARE * n_struck
-        self._density += (n_struck - self._density) / THICKNESS_BEATS
-        self._heard += (n_sounding / STEPS_PER_BEAT - self._heard) / THICKNESS_BEATS
-        mean = pitches / np.maximum(n_lead, 1)
+    def count(self, counted: Counts) -> None:
+        """Take in what has been counted of a finished beat, and follow the register."""
+        self._foreign_surplus += counted.foreign - SOFT_SHARE * counted.struck
+        self._density += (counted.struck - self._density) / THICKNESS_BEATS
+        self._heard += (counted.sounding / STEPS_PER_BEAT - self._heard) / THICKNESS_BEATS
+        mean = counted.lead_pitches / np.maximum(counted.lead, 1)
         before = np.where(np.isnan(self._register), mean, self._register)
-        followed = before + np.minimum(n_lead / REGISTER_NOTES, 1.0) * (mean - before)
-        self._register = np.where(n_lead > 0, followed, self._register)
+        followed = before + np.minimum(counted.lead / REGISTER_NOTES, 1.0) * (mean - before)
+        self._register = np.where(counted.lead > 0, followed, self._register)
         self._lean_on_beat()
 
     def spread(self, row: npt.NDArray[np.int64]) -> None:

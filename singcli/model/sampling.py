@@ -177,12 +177,9 @@ class _Sampler:
             batch.uniforms[index * self.m : (index + 1) * self.m] = rng.random(shape)
         for place in range(STEPS_PER_BEAT):
             self._sample_step(beat * STEPS_PER_BEAT + place, place)
-        self.control.count(
-            batch.planes[..., :N_NOTE_TOKENS],
-            batch.draft[:STEPS_PER_BEAT, :, :N_NOTE_TOKENS],
-            history.overlap,
-        )
-        self.rules.count(batch.planes.sum(axis=0))
+        counted = batch.counted
+        self.control.count(counted.common, counted.either, history.overlap)
+        self.rules.count(counted)
         batch.kept[:] = np.arange(len(self.layouts)) * self.m
         if self.m > 1:
             self._choose(beat, lead_before)

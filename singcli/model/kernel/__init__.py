@@ -15,7 +15,7 @@ import ctypes
 import functools
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -36,12 +36,31 @@ from singcli.model.decisions import DECISIONS
 from singcli.music.score import N_PITCHES, N_VOICES, STEPS_PER_BEAT
 
 Array = npt.NDArray[Any]
+Numbers = npt.NDArray[np.float64]
 
 LIBRARY = Path(__file__).with_name("_kernel.dll" if sys.platform == "win32" else "_kernel.so")
 REMEDY = "install singcli again; in a checkout, python hatch_build.py compiles it"
 DRAWS = 3  # random numbers of a note: a token, a duration, a velocity
 DRAWS_PER_STEP = DRAWS * (MAX_NOTES_PER_STEP + 1)
 NEVER, SILENT, WAKING = -1, -1, 1
+
+
+class Counts(NamedTuple):
+    """What is counted of the notes of a beat; columns of `Batch.counts`.
+
+    `struck` onsets; `sounding` steps that notes sound; `lead` onsets of the lead and `lead_pitches`
+    the sum of their pitches, 0 to 87 each; `foreign` onsets outside the scale; `common` onsets that
+    the draft has too, and `either` those that one of the two has.
+    """
+
+    struck: Numbers
+    sounding: Numbers
+    lead: Numbers
+    lead_pitches: Numbers
+    foreign: Numbers
+    common: Numbers
+    either: Numbers
+
 
 _NUMBERS = (
     *("n_rows", "n_songs", "candidates", "n_steps"),
@@ -61,6 +80,7 @@ _LAYOUT: tuple[tuple[str, type[np.generic], tuple[int | str, ...]], ...] = (
     ("tune_patience", np.float64, (3,)),
     ("endings_pace", np.float32, (1,)),
     ("allowed", np.bool_, ("n_songs", N_TOKENS)),
+    ("foreign", np.bool_, ("n_songs", N_NOTE_TOKENS)),
     ("final", np.bool_, ("n_songs", N_TOKENS)),
     ("final_bass", np.bool_, ("n_songs", N_TOKENS)),
     ("final_lead", np.bool_, ("n_songs",)),
@@ -107,6 +127,7 @@ _LAYOUT: tuple[tuple[str, type[np.generic], tuple[int | str, ...]], ...] = (
     ("planes", np.float32, (*_BEAT, _PLANES)),
     ("durations", np.int8, (*_BEAT, N_NOTE_TOKENS)),
     ("velocities", np.int8, (*_BEAT, N_NOTE_TOKENS)),
+    ("counts", np.float64, ("n_rows", len(Counts._fields))),
     ("previous", np.float32, ("n_rows", N_NOTE_TOKENS)),
     ("carried", np.float32, ("n_rows", N_NOTE_TOKENS)),
     ("grade", np.float32, ("n_rows", 2)),
@@ -203,6 +224,11 @@ class Batch:
         except KeyError:
             raise AttributeError(name) from None
 
+    @property
+    def counted(self) -> Counts:
+        """What has been counted of the beat so far, each (R,)."""
+        return Counts(*self.counts.T)
+
     def begin_beat(self, beat: int) -> None:
         """Show the rows what songs have played, from where they look back at."""
         self._library.begin_beat(self._self, beat)
@@ -273,7 +299,7 @@ def _library() -> ctypes.CDLL:
         ctypes.sizeof(_Structure),
         *(STEPS_PER_BEAT, N_VOICES, N_PITCHES, MAX_NOTES_PER_STEP, N_DURATIONS),
         *(N_VELOCITIES, len(BARS_AGO), N_ARTICULATION, LEAD_AGE_STEPS, DRAWS),
-        *(NEVER, SILENT, WAKING),
+        *(NEVER, SILENT, WAKING, len(Counts._fields)),
     )
     found = (ctypes.c_int64 * len(wanted))()
     library.kernel_facts(found)

@@ -87,6 +87,7 @@ EXPORTED void begin_beat(const Batch *batch, int64_t beat) {
     }
     const int64_t n = STEPS_PER_BEAT * batch->n_rows;
     memset(batch->planes, 0, sizeof(float) * N_PLANES * n);
+    memset(batch->counts, 0, sizeof(double) * N_COUNTS * batch->n_rows);
     memset(batch->durations, N_DURATIONS, N_NOTES * n);
     memset(batch->velocities, N_VELOCITIES, N_NOTES * n);
 }

@@ -34,6 +34,11 @@ enum { LEAD, ACCOMPANIMENT };
 /* In the order of `PerDecision`. */
 enum { OF_LEAD, OF_ACCOMPANIMENT, OF_COUNT, OF_DURATION, OF_VELOCITY, N_DECISIONS };
 
+/* What is counted of the notes of a beat, `counts`: onsets; steps that notes sound; notes of the
+ * lead and the sum of their pitches; onsets outside the scale; onsets in common with the draft; in
+ * one of the two. */
+enum { N_STRUCK, N_SOUNDING, N_LEAD, LEAD_PITCHES, N_FOREIGN, N_COMMON, N_EITHER, N_COUNTS };
+
 /* All that songs share, then arrays; the order is that of `_LAYOUT` in Python. */
 typedef struct {
     int64_t n_rows, n_songs, candidates, n_steps; /* steps of the longest song */
@@ -49,7 +54,7 @@ typedef struct {
     const float *endings_pace;
 
     /* Rules, by song; see `rules.SongRules`. */
-    const uint8_t *allowed, *final, *final_bass, *final_lead;
+    const uint8_t *allowed, *foreign, *final, *final_bass, *final_lead;
     const int64_t *final_step, *final_stop, *polyphony, *tune_since, *longest;
 
     /* Given notes, by song: addresses of the arrays of `layout.GivenTokens`, or 0. */
@@ -86,6 +91,7 @@ typedef struct {
     /* What its current beat holds. */
     float *planes;
     int8_t *durations, *velocities;
+    double *counts;
 
     /* Inputs of the step part that are made here, and outputs that are read here. */
     float *previous, *carried, *grade, *loudness, *articulation, *lead_age;

@@ -10,6 +10,7 @@ EXPORTED void kernel_facts(int64_t *facts) {
     const int64_t own[] = {
         sizeof(Batch), STEPS_PER_BEAT, N_VOICES, N_PITCHES, MAX_NOTES_PER_STEP, N_DURATIONS,
         N_VELOCITIES, N_BARS_AGO, N_ARTICULATION, LEAD_AGE_STEPS, DRAWS, NEVER, SILENT, WAKING,
+        N_COUNTS,
     };
     memcpy(facts, own, sizeof own);
 }
@@ -272,6 +273,25 @@ static void follow_lines(const Batch *batch, int64_t row, int64_t step, const fl
         batch->bass[row] = bass - N_PITCHES;
 }
 
+/* Counts what a row has played in the step. */
+static void count(const Batch *batch, int64_t row, const float *onsets, const float *draft) {
+    const uint8_t *foreign = ROW(batch->foreign, row / batch->candidates, N_NOTES);
+    int counts[N_COUNTS] = {0};
+    for (int token = 0; token < N_NOTES; token++) {
+        const int strikes = onsets[token] > 0.0f, drafted = draft[token] > 0.0f;
+        const int is_lead = strikes && token < N_PITCHES;
+        counts[N_STRUCK] += strikes;
+        counts[N_SOUNDING] += onsets[N_NOTES + token] > 0.0f;
+        counts[N_LEAD] += is_lead;
+        counts[LEAD_PITCHES] += is_lead ? N_PITCHES - 1 - token : 0;
+        counts[N_FOREIGN] += strikes && foreign[token];
+        counts[N_COMMON] += strikes && drafted;
+        counts[N_EITHER] += strikes || drafted;
+    }
+    for (int i = 0; i < N_COUNTS; i++)
+        batch->counts[row * N_COUNTS + i] += counts[i];
+}
+
 /* Ends the step of all rows. */
 EXPORTED void end_step(const Batch *batch, int64_t step, int64_t place) {
     for (int64_t row = 0; row < batch->n_rows; row++) {
@@ -284,6 +304,7 @@ EXPORTED void end_step(const Batch *batch, int64_t step, int64_t place) {
             onsets[N_NOTES + token] = (float)sounded[token];
         }
         follow_lines(batch, row, step, onsets);
+        count(batch, row, onsets, AT(batch->draft, place, row, N_PLANES));
         memcpy(ROW(batch->previous, row, N_NOTES), onsets, sizeof(float) * N_NOTES);
     }
 }
