@@ -88,10 +88,11 @@ class _Sampler:
     ) -> None:
         self.runtime, self.options, self.m = runtime, options, options.candidates
         n_beats = max(len(plan.ssm) for plan in plans)
-        lay_out = functools.partial(
-            Layout.from_plan, card=runtime.card, n_beats=n_beats, options=options
-        )
-        self.layouts = [lay_out(plan) for plan in plans]
+        laid_out = {  # songs of a batch often share a plan
+            key: Layout.from_plan(plan, runtime.card, n_beats, options)
+            for key, plan in {id(plan): plan for plan in plans}.items()
+        }
+        self.layouts = [laid_out[id(plan)] for plan in plans]
         self.rngs = [np.random.Generator(np.random.PCG64(seed)) for seed in seeds]
         self.is_known = np.repeat([plan.known is not None for plan in plans], self.m)
         sizes = runtime.card.sizes
