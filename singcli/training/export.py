@@ -29,9 +29,8 @@ from singcli.model.runtime import Runtime
 from singcli.structure.texture import Texture
 from singcli.training.checkpoint import Checkpoint, reading_facts, write_checkpoint
 from singcli.training.config import TrainConfig
-from singcli.training.graph import OPSET, NotePart, model_from_network
+from singcli.training.graph import OPSET, NotePart, model_from_network, quantised_model
 from singcli.training.networks import PointerNetwork, StepInputs
-from singcli.training.quantisation import quantise_model
 from singcli.training.run_folder import BEST, licence_of_weights, training_facts
 from singcli.training.sing.export import (
     sing_card,
@@ -141,7 +140,7 @@ def _made_pointer(
     parity = parity_error(network, runtime)
     _validate_parity(parity, out)
     if weights == "int8":
-        quantise_model(model)
+        model = quantised_model(network, card)
         runtime = Runtime.from_bytes(model.SerializeToString(), source=str(out))
         parity = parity_error(network, runtime)
     content = model.SerializeToString(deterministic=True)
