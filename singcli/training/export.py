@@ -45,6 +45,7 @@ Weights = Literal["float32", "int8"]
 
 PARITY_STEPS = 48
 PARITY_SONGS = 3
+PARITY_DENSITY = 0.03  # of ones in rolls, about that of music
 PARITY_TOLERANCE = 2e-4  # float32 in another order of summation, over `PARITY_STEPS` of recurrence
 SPEED_SECONDS = 0.5
 
@@ -233,7 +234,7 @@ def _randomise(inputs: dict[str, Any], rng: np.random.Generator, but: tuple[str,
         if name in _LIMITS:
             inputs[name] = rng.integers(0, _LIMITS[name] + 1, value.shape)
         else:
-            inputs[name] = (rng.random(value.shape) < 0.1).astype(np.float32)
+            inputs[name] = (rng.random(value.shape) < PARITY_DENSITY).astype(np.float32)
 
 
 def _tensors(inputs: dict[str, Any]) -> list[Tensor]:

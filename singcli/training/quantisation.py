@@ -26,14 +26,15 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from onnx import TensorProto
 
 from singcli.model.graph_check import PRODUCT, PRODUCT_DOMAIN
 from singcli.training.graph_builder import GraphBuilder
 
 LARGEST = 127  # of a weight that is only stored in 8 bits, or multiplied with rolls
 LARGEST_FACTOR = 64  # of a weight that is multiplied with codes of all 8 bits
-BOUND = 2.0  # standard deviations, of POP909, NIFC and Lieder no song went beyond 1.25
-LARGEST_GELU = 4.0
+BOUND = 2.0  # norms; held-out songs of POP909, NIFC and Lieder stay below 1.25
+LARGEST_GELU = 4.0  # the largest of a row is 1 to 1.6 in these songs, below 3.6 in 99 of 100
 LEAST_GELU = -0.17
 
 Floats = npt.NDArray[np.float32]
@@ -48,7 +49,9 @@ class Codes(NamedTuple):
 
 
 ROLLS = Codes(1 / 127, 0)
-STATE = Codes(1 / 121, 128)  # 1 has a code; -1.05 to 1.05, because the age of the lead is up to 1.04
+STATE = Codes(
+    1 / 121, 128
+)  # 1 has a code; -1.05 to 1.05, because the age of the lead is up to 1.04
 EMBEDDED = Codes(1 / 127, 128)  # of embeddings divided by their bounds
 _GELU_ZERO = int(np.ceil(255 * -LEAST_GELU / (LARGEST_GELU - LEAST_GELU)))
 GELU = Codes(LARGEST_GELU / (255 - _GELU_ZERO), _GELU_ZERO)
@@ -84,7 +87,8 @@ def bounds(weights: Floats) -> Floats:
 def coded(values: Floats, codes: Codes) -> npt.NDArray[np.uint8]:
     """Return the codes of numbers."""
     rounded = np.rint(values / np.float32(codes.scale)) + codes.zero
-    return np.clip(rounded, 0, 255).astype(np.uint8)
+    kept: npt.NDArray[np.uint8] = np.clip(rounded, 0, 255).astype(np.uint8)
+    return kept
 
 
 class QuantisedBuilder(GraphBuilder):
@@ -96,15 +100,14 @@ class QuantisedBuilder(GraphBuilder):
         # Not DequantizeLinear, which onnxruntime leaves in place and runs at every step.
         return self.apply(
             "Mul",
-            self.unpacked(integers, np.float32),
+            self.unpacked(integers, TensorProto.FLOAT),
             self.constant(scale[:, None]),
         )
 
-    def unpacked(self, integers: npt.NDArray[np.integer], dtype: npt.DTypeLike) -> str:
-        """Store small integers, which become another type when onnxruntime loads the file."""
+    def unpacked(self, integers: npt.NDArray[np.integer], to: int) -> str:
+        """Store integers in 8 bits, which become another type when onnxruntime loads the file."""
         kind = np.uint8 if integers.min() >= 0 else np.int8
-        types = {np.dtype(np.float32): 1, np.dtype(np.int32): 6}  # of TensorProto
-        return self.apply("Cast", self.constant(integers, kind), to=types[np.dtype(dtype)])
+        return self.apply("Cast", self.constant(integers, kind), to=to)
 
     def codes(self, values: str, codes: Codes) -> str:
         """Round numbers to codes."""

@@ -1,13 +1,16 @@
 """Both parts of the network in integers, operator by operator: what `--weights int8` writes.
 
-What is said of operators in `singcli.training.note_part` holds here too: one song is so small that
-their number tells. Scales and codes are those of `singcli.training.quantisation`.
+Scales and codes are those of `singcli.training.quantisation`. What is said of operators in
+`singcli.training.note_part` holds here too: one song is so small that their number tells. So all
+rolls become codes at once, and lie so that what is multiplied with one matrix is side by side;
+embeddings stay codes until the LSTM; and the token bias is a product of weights and rolls for each
+song, of which most are 0.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from onnx import GraphProto
+from onnx import GraphProto, TensorProto
 from torch import Tensor
 
 from singcli.model.contract import (
@@ -98,8 +101,10 @@ def _lstm(build: QuantisedBuilder, network: StepNetwork, seen: str) -> tuple[str
     # Torch has the candidate third; the three that go through a sigmoid are put side by side.
     order = np.r_[0 : 2 * size, 3 * size : 4 * size, 2 * size : 3 * size]
     total = _floats(bias) + _floats(more_bias)
-    gates = build.linear(seen, EMBEDDED, weights[order], total[order])
-    gates, candidate = build.split(gates, 3 * size, size)
+    gates, candidate = (
+        build.linear(seen, EMBEDDED, weights[rows], total[rows])
+        for rows in (order[: 3 * size], order[3 * size :])
+    )
     admit, forget, reveal = build.split(build.apply("Sigmoid", gates), size, size, size)
     kept = build.apply("Mul", forget, "cell")
     added = build.apply("Mul", admit, build.apply("Tanh", candidate))
@@ -139,25 +144,19 @@ def quantised_note(network: NoteNetwork, sizes: NetworkSizes) -> GraphProto:
     build = QuantisedBuilder()
     hidden, duration, velocity = network.parts
     token = np.arange(N_TOKENS + 1)
-    cannot_follow = np.arange(N_NOTE_TOKENS) <= np.where(token > STOP, -1, token)[:, None]
-    masked = build.apply(
-        "Mul", build.unpacked(cannot_follow, np.float32), build.constant(MASKED)
-    )
+    may_follow = np.arange(N_NOTE_TOKENS) > np.where(token > STOP, -1, token)[:, None]
+    allowed = build.gather(build.constant(may_follow, np.bool_), "last_token")
     struck = _floats(network.chosen.weight) * (token < STOP)[:, None]
-    tables = [
-        *(build.stored(_floats(t.weight)) for t in (network.last, network.duration_token)),
-        build.stored(_floats(network.velocity_token.weight)),
-        masked,
-        masked,
-        build.stored(struck),
-    ]
-    given = build.concat("features", "token_bias", "draft_onsets", "chosen")
-    told = build.apply("Add", given, build.gather(build.concat(*tables), "last_token"))
-    pitch, of_note, token_bias, left, chosen = build.split(
-        told, hidden, duration + velocity, N_NOTE_TOKENS, N_NOTE_TOKENS, hidden
-    )
+    chosen = build.apply("Add", "chosen", build.gather(build.stored(struck), "last_token"))
+    tables = (network.last, network.duration_token, network.velocity_token)
+    last = build.concat(*(build.stored(_floats(table.weight)) for table in tables))
+    bias = np.concatenate([_floats(network.counts.bias), np.zeros(duration + velocity)])
+    last = build.apply("Add", last, build.constant(bias))
+    first = build.apply("Add", "features", build.gather(last, "last_token"))
+    pitch, of_note = build.split(first, hidden, duration + velocity)
+    left = build.apply("Where", allowed, "draft_onsets", build.constant(0))
     first = _with_counts(build, network, left, build.apply("Add", pitch, chosen))
-    logits, gate = _pitch_heads(build, network, build.apply("Gelu", first), token_bias)
+    logits, gate = _pitch_heads(build, network, build.apply("Gelu", first), allowed)
     durations, velocities = _duration_and_velocity(build, network, of_note)
     outputs = [
         ("logits", logits, [N_TOKENS]),
@@ -170,22 +169,18 @@ def quantised_note(network: NoteNetwork, sizes: NetworkSizes) -> GraphProto:
 
 
 def _with_counts(build: QuantisedBuilder, network: NoteNetwork, left: str, first: str) -> str:
-    """Add what the numbers of onsets in the draft say: those that are left, and all.
-
-    `left` has the draft's onsets, far below 0 where they cannot follow.
-    """
-    onsets = build.concat(build.apply("Relu", left), "draft_onsets")
+    """Add what the numbers of onsets in the draft say: those that are left, and all."""
+    onsets = build.concat(left, "draft_onsets")
     summed = np.repeat(np.eye(2), N_NOTE_TOKENS, axis=0)
     counts = build.apply("MatMul", onsets, build.constant(summed))
     weights = build.constant(_floats(network.counts.weight).T / 4)
-    bias = build.constant(_floats(network.counts.bias))
-    return build.apply("Add", build.apply("Gemm", counts, weights, bias), first)
+    return build.apply("Gemm", counts, weights, first)
 
 
 def _pitch_heads(
-    build: QuantisedBuilder, network: NoteNetwork, first: str, token_bias: str
+    build: QuantisedBuilder, network: NoteNetwork, first: str, allowed: str
 ) -> tuple[str, str]:
-    """Return logits of tokens and the gate; `token_bias` is far below 0 for what cannot follow."""
+    """Return logits of tokens, of notes where `allowed`, and the gate."""
     layer = network.hidden
     hidden = build.linear(
         build.codes(first, GELU), GELU, _floats(layer.weight), _floats(layer.bias)
@@ -201,11 +196,12 @@ def _pitch_heads(
     notes, stop, intervals = build.split(heads, N_NOTE_TOKENS, 1, 2 * N_INTERVALS + 2)
     gate = build.apply("Gather", intervals, build.constant(2 * N_INTERVALS, np.int64), axis=1)
     lead, bass = (
-        build.gather(build.unpacked(table, np.int32), name)
+        build.gather(build.unpacked(table, TensorProto.INT32), name)
         for table, name in zip(_interval_places(), ("last_lead", "last_bass"), strict=True)
     )
     melodic = build.apply("GatherElements", intervals, build.concat(lead, bass), axis=1)
-    notes = build.apply("Add", build.apply("Add", notes, token_bias), melodic)
+    notes = build.apply("Add", build.apply("Add", notes, "token_bias"), melodic)
+    notes = build.apply("Where", allowed, notes, build.constant(MASKED))
     return build.concat(notes, stop), gate
 
 
@@ -224,24 +220,18 @@ def _interval_places() -> tuple[np.ndarray, np.ndarray]:
 def _duration_and_velocity(
     build: QuantisedBuilder, network: NoteNetwork, of_note: str
 ) -> tuple[str, str]:
-    """Return logits of duration and velocity."""
+    """Return logits of duration and velocity, whose first layers are one product."""
     _, width, velocity_width = network.parts
-    durations, velocities = (
-        build.apply(
-            "Add",
-            *(build.gather(build.stored(_floats(t.weight)), name) for t, name in tables),
+    embedded = [
+        build.gather(build.stored(_floats(table.weight)), rows)
+        for table, rows in (
+            (network.duration_draft, "draft_duration"),
+            (network.duration_chord, "chord_duration"),
+            (network.velocity_draft, "draft_velocity"),
+            (network.velocity_voice, "voice_velocity"),
         )
-        for tables in (
-            (
-                (network.duration_draft, "draft_duration"),
-                (network.duration_chord, "chord_duration"),
-            ),
-            (
-                (network.velocity_draft, "draft_velocity"),
-                (network.velocity_voice, "voice_velocity"),
-            ),
-        )
-    )
+    ]
+    durations, velocities = build.apply("Add", *embedded[:2]), build.apply("Add", *embedded[2:])
     first = build.apply("Add", of_note, build.concat(durations, velocities))
     layers = (network.duration_hidden, network.velocity)
     weights = np.zeros((width + N_VELOCITIES, width + velocity_width), np.float32)
