@@ -79,7 +79,7 @@ def export_onnx(
     out : Path
         The `.onnx` to write; the weights (`.safetensors`) are written beside it.
     weights : {"float32", "int8"}
-        How the file stores them; the arithmetic is float32.
+        How the file stores them, and multiplies with them.
     licence : str, optional
         Of the weights, for both files; by default the licence texts of the training data.
 
