@@ -12,7 +12,8 @@ exactly in any order, and nothing is shared by the rows of a batch. No data are 
 
 On processors of x86 without VNNI, onnxruntime adds two products of code and weight up in 16 bits,
 which are cut off at 32,767. So one of both gets 7 bits: 255 * 64 * 2 = 32,640 of a code and a
-weight, 127 * 127 * 2 = 32,258 where rolls are multiplied. All processors so compute the same.
+weight, 127 * 127 * 2 = 32,258 where rolls are multiplied. The integers are the same on every
+processor then.
 
 References
 ----------
@@ -33,7 +34,7 @@ from singcli.training.graph_builder import GraphBuilder
 
 LARGEST = 127  # of a weight that is only stored in 8 bits, or multiplied with rolls
 LARGEST_FACTOR = 64  # of a weight that is multiplied with codes of all 8 bits
-BOUND = 2.0  # norms; held-out songs of POP909, NIFC and Lieder stay below 1.25
+BOUND = 2.0  # norms; 8 held-out songs each of POP909, NIFC and Lieder stay below 1.25
 LARGEST_GELU = 4.0  # the largest of a row is 1 to 1.6 in these songs, below 3.6 in 99 of 100
 LEAST_GELU = -0.17
 
@@ -49,9 +50,7 @@ class Codes(NamedTuple):
 
 
 ROLLS = Codes(1 / 127, 0)
-STATE = Codes(
-    1 / 121, 128
-)  # 1 has a code; -1.05 to 1.05, because the age of the lead is up to 1.04
+STATE = Codes(1 / 121, 128)  # up to 1.05, because the lead's age is up to 1.04; 1 has a code
 EMBEDDED = Codes(1 / 127, 128)  # of embeddings divided by their bounds
 _GELU_ZERO = int(np.ceil(255 * -LEAST_GELU / (LARGEST_GELU - LEAST_GELU)))
 GELU = Codes(LARGEST_GELU / (255 - _GELU_ZERO), _GELU_ZERO)
