@@ -239,6 +239,8 @@ HOSTILE_GRAPHS = {
     ),
     "an operator of com.evil": field(7, node(b"Add", b"com.evil")),
     "operators of com.evil": field(8, field(1, b"com.evil") + field(2, 1)),
+    "an operator of com.microsoft: 'Attention'": field(7, node(b"Attention", b"com.microsoft")),
+    "the operator 'MatMulNBits'": field(7, node(b"MatMulNBits")),
     "the operator 'Loop'": field(7, node(b"Loop")),
     "the operator 'ConstantOfShape'": field(7, node(b"ConstantOfShape")),
     "the operator 'Loop', in a branch": field(
@@ -269,6 +271,11 @@ def test_a_hostile_model_never_reaches_the_runtime(
 def test_our_models_pass() -> None:
     for path in (ROOT / "checkpoints").glob("*.onnx"):
         validate_graph(path.read_bytes(), source=str(path))
+
+
+@pytest.mark.parametrize("product", [b"MatMulIntegerToFloat", b"MatMulNBits"])
+def test_products_of_onnxruntime_pass(product: bytes) -> None:
+    validate_graph(TINY + field(7, node(product, b"com.microsoft")), source="x")
 
 
 def test_graphs_inside_graphs_come_to_an_end() -> None:

@@ -25,9 +25,7 @@ def export_onnx(
     *,
     weights: Annotated[
         Literal["float32", "int8"],
-        typer.Option(
-            help="How the file stores them: int8 is a third of the size, and faster for one song."
-        ),
+        typer.Option(help="How the file stores them: int8 is a quarter of the size, and faster."),
     ] = "float32",
     licence: Annotated[
         str | None, typer.Option(help="Of the weights [default: the data's licence texts].")

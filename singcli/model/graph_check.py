@@ -21,13 +21,15 @@ OPERATORS = frozenset(  # a word each
         r"\w+",
         "Abs Add And Cast Clip Concat Constant DequantizeLinear Div Equal Erf Exp Flatten Gather "
         "GatherElements Gelu Gemm Greater GreaterOrEqual Identity If LSTM LayerNormalization Less "
-        "LessOrEqual Log LogSoftmax MatMul Max Min Mul Neg Not Or Pow Reciprocal ReduceMax "
-        "ReduceMean ReduceSum Relu Reshape Shape Sigmoid Slice Softmax Softplus Split Sqrt "
-        "Squeeze Sub Tanh Transpose Unsqueeze Where",
+        "LessOrEqual Log LogSoftmax MatMul Max Min Mul Neg Not Or Pow QLinearMatMul QuantizeLinear "
+        "Reciprocal ReduceMax ReduceMean ReduceSum Relu Reshape Shape Sigmoid Slice Softmax "
+        "Softplus Split Sqrt Squeeze Sub Tanh Transpose Unsqueeze Where",
     )
 )
 STANDARD_DOMAINS = (b"", b"ai.onnx")
-PRODUCT, PRODUCT_DOMAIN = "MatMulNBits", "com.microsoft"  # onnxruntime's own, of `--weights int8`
+# onnxruntime's own, of `--weights int8`
+PRODUCT, PRODUCT_DOMAIN = "MatMulIntegerToFloat", "com.microsoft"
+PRODUCTS = (PRODUCT, "MatMulNBits")  # the second in files of earlier versions
 DOMAINS = (*STANDARD_DOMAINS, PRODUCT_DOMAIN.encode())
 MAX_DEPTH = 4  # of graphs inside graphs; ours have one, the branches of an If
 MAX_NODES = 20_000
@@ -107,7 +109,7 @@ class _Check:
                 domain = _text(field)
             elif field.number == _NODE_ATTRIBUTE:
                 self._attribute(_content(field), depth)
-        if (operator, domain) == (PRODUCT, PRODUCT_DOMAIN):
+        if operator in PRODUCTS and domain == PRODUCT_DOMAIN:
             return
         if domain.encode() not in STANDARD_DOMAINS:
             raise self._refused(f"an operator of {domain}: {operator[:40]!r}")

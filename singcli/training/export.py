@@ -29,9 +29,8 @@ from singcli.model.runtime import Runtime
 from singcli.structure.texture import Texture
 from singcli.training.checkpoint import Checkpoint, reading_facts, write_checkpoint
 from singcli.training.config import TrainConfig
-from singcli.training.graph import OPSET, NotePart, model_from_network
+from singcli.training.graph import OPSET, NotePart, model_from_network, quantised_model
 from singcli.training.networks import PointerNetwork, StepInputs
-from singcli.training.quantisation import quantise_model
 from singcli.training.run_folder import BEST, licence_of_weights, training_facts
 from singcli.training.sing.export import (
     sing_card,
@@ -46,6 +45,7 @@ Weights = Literal["float32", "int8"]
 
 PARITY_STEPS = 48
 PARITY_SONGS = 3
+PARITY_DENSITY = 0.03  # of ones in rolls, about that of music
 PARITY_TOLERANCE = 2e-4  # float32 in another order of summation, over `PARITY_STEPS` of recurrence
 SPEED_SECONDS = 0.5
 
@@ -79,7 +79,7 @@ def export_onnx(
     out : Path
         The `.onnx` to write; the weights (`.safetensors`) are written beside it.
     weights : {"float32", "int8"}
-        How the file stores them; the arithmetic is float32.
+        How the file stores them, and multiplies with them.
     licence : str, optional
         Of the weights, for both files; by default the licence texts of the training data.
 
@@ -141,7 +141,7 @@ def _made_pointer(
     parity = parity_error(network, runtime)
     _validate_parity(parity, out)
     if weights == "int8":
-        quantise_model(model)
+        model = quantised_model(network, card)
         runtime = Runtime.from_bytes(model.SerializeToString(), source=str(out))
         parity = parity_error(network, runtime)
     content = model.SerializeToString(deterministic=True)
@@ -234,7 +234,7 @@ def _randomise(inputs: dict[str, Any], rng: np.random.Generator, but: tuple[str,
         if name in _LIMITS:
             inputs[name] = rng.integers(0, _LIMITS[name] + 1, value.shape)
         else:
-            inputs[name] = (rng.random(value.shape) < 0.1).astype(np.float32)
+            inputs[name] = (rng.random(value.shape) < PARITY_DENSITY).astype(np.float32)
 
 
 def _tensors(inputs: dict[str, Any]) -> list[Tensor]:

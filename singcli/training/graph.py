@@ -17,7 +17,14 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from onnx import GraphProto, ModelProto, TensorProto, helper, numpy_helper
+from onnx import (
+    GraphProto,
+    ModelProto,
+    OperatorSetIdProto,
+    TensorProto,
+    helper,
+    numpy_helper,
+)
 from torch import Tensor, nn
 
 from singcli import __version__
@@ -31,8 +38,10 @@ from singcli.model.contract import (
     note_inputs,
     step_inputs,
 )
+from singcli.model.graph_check import PRODUCT_DOMAIN
 from singcli.training.networks import NoteNetwork, PointerNetwork, StepInputs, StepNetwork
 from singcli.training.note_part import FusedNotePart
+from singcli.training.quantised_parts import quantised_note, quantised_step
 
 STEP_BRANCH, NOTE_BRANCH = "else_branch", "then_branch"  # of the If
 OPSET = 20  # the first with Gelu
@@ -89,18 +98,37 @@ class NotePart(nn.Module):
 
 
 def model_from_network(network: PointerNetwork, card: ModelCard) -> ModelProto:
-    """Trace both parts, put each in a branch of one `If` and attach the card."""
-    parts = (
-        ("step", StepPart(network.step), step_inputs(1, card.sizes), STEP_OUTPUTS),
-        ("note", FusedNotePart(network.note), note_inputs(1, card.sizes), NOTE_OUTPUTS),
+    """Return the model in float32: both parts traced."""
+    step, note = step_inputs(1, card.sizes), note_inputs(1, card.sizes)
+    return _model(
+        _traced(StepPart(network.step), step, STEP_OUTPUTS, batch="step_rows"),
+        _traced(FusedNotePart(network.note), note, NOTE_OUTPUTS, batch="note_rows"),
+        card,
     )
-    inputs, outputs, defaults, branches = [], [], {PART_INPUT: np.zeros((), np.bool_)}, {}
-    for name, part, blank, names in parts:
-        graph = _traced(part, blank, names, batch=f"{name}_rows")
+
+
+def quantised_model(network: PointerNetwork, card: ModelCard) -> ModelProto:
+    """Return the model in 8 bits (`singcli.training.quantisation`)."""
+    return _model(
+        quantised_step(network.step, card.sizes),
+        quantised_note(network.note, card.sizes),
+        card,
+        helper.make_opsetid(PRODUCT_DOMAIN, 1),
+    )
+
+
+def _model(
+    step: GraphProto, note: GraphProto, card: ModelCard, *opsets: OperatorSetIdProto
+) -> ModelProto:
+    """Put each part in a branch of one `If` and attach the card."""
+    inputs, outputs, branches = [], [], {}
+    defaults = {PART_INPUT: np.zeros((), np.bool_)}
+    defaults |= step_inputs(1, card.sizes) | note_inputs(1, card.sizes)
+    for name, graph in (("step", step), ("note", note)):
         inputs += list(graph.input)
         outputs += list(graph.output)
-        defaults |= blank
-        branches[name] = _branch(graph, name, first_output=len(outputs) - len(names))
+        first_output = len(outputs) - len(graph.output)
+        branches[name] = _branch(graph, name, first_output=first_output)
     choice = helper.make_node(
         "If",
         [PART_INPUT],
@@ -111,7 +139,7 @@ def model_from_network(network: PointerNetwork, card: ModelCard) -> ModelProto:
     initializers = [numpy_helper.from_array(value, name) for name, value in defaults.items()]
     model = helper.make_model(
         helper.make_graph([choice], card.name, [which, *inputs], outputs, initializers),
-        opset_imports=[helper.make_opsetid("", OPSET)],
+        opset_imports=[helper.make_opsetid("", OPSET), *opsets],
         ir_version=IR_VERSION,
         producer_name="singcli",
         producer_version=__version__,
