@@ -10,6 +10,7 @@ References
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Iterable, Sequence
 from operator import itemgetter
@@ -27,11 +28,13 @@ _NOTE_OFF, _NOTE_ON, _PROGRAM = 0x80, 0x90, 0xC0
 _RELEASE_VELOCITY = 64
 
 
+@functools.lru_cache(maxsize=4096)
 def note_on(channel: int, pitch: int, velocity: int) -> bytes:
     """Return the beginning of a note."""
     return bytes((_NOTE_ON | channel, pitch, velocity))
 
 
+@functools.lru_cache(maxsize=4096)
 def note_off(channel: int, pitch: int) -> bytes:
     """Return the end of a note, at the usual velocity."""
     return bytes((_NOTE_OFF | channel, pitch, _RELEASE_VELOCITY))
@@ -52,6 +55,7 @@ def text(kind: int, words: str) -> bytes:
     return meta(kind, words.encode(TEXT_ENCODING))
 
 
+@functools.lru_cache(maxsize=4096)
 def variable_number(number: int) -> bytes:
     """Return a number as seven bits a byte, all but the last with the eighth bit set."""
     parts = [number & 0x7F]
@@ -65,13 +69,14 @@ def track_from_events(events: Iterable[Event], end_tick: int) -> bytes:
 
     A status that is that of the message before is left out, as the standard allows.
     """
-    content = bytearray()
+    parts: list[bytes] = []
     now, running = 0, -1
     for tick, message in sorted(events, key=itemgetter(0)):
-        content += variable_number(tick - now)
-        content += message[1:] if message[0] == running else message
-        now, running = tick, message[0] if message[0] < _FIRST_SYSTEM_STATUS else -1
-    content += variable_number(end_tick - now) + meta(END_OF_TRACK)
+        status = message[0]
+        parts += variable_number(tick - now), message[1:] if status == running else message
+        now, running = tick, status if status < _FIRST_SYSTEM_STATUS else -1
+    parts += variable_number(end_tick - now), meta(END_OF_TRACK)
+    content = b"".join(parts)
     return TRACK + struct.pack(">L", len(content)) + content
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from pathlib import Path
 from typing import Annotated
@@ -59,16 +60,25 @@ def read_voice_rules(name_or_path: str | Path) -> VoiceRules:
         If there is no such file, or a key or value in it is not allowed.
     """
     source = str(name_or_path)
-    if source in voice_rules_names():
-        content = (voice_rules_dir() / f"{source}.toml").read_bytes()
-        return _rules_from_toml(content, source)
+    if source in _bundled_names():
+        return _bundled_rules(source)
     path = Path(name_or_path)
     if not path.is_file():
-        near = nearest_names(source, voice_rules_names()) or voice_rules_names()
+        near = nearest_names(source, _bundled_names()) or _bundled_names()
         raise InputError(
             f"no voice rules called {source!r} and no such file", f"did you mean {', '.join(near)}?"
         )
     return _rules_from_toml(read_toml(path), source)
+
+
+@functools.cache
+def _bundled_names() -> tuple[str, ...]:
+    return voice_rules_names()
+
+
+@functools.cache
+def _bundled_rules(name: str) -> VoiceRules:
+    return _rules_from_toml((voice_rules_dir() / f"{name}.toml").read_bytes(), name)
 
 
 def _rules_from_toml(content: bytes, source: str) -> VoiceRules:
