@@ -19,7 +19,6 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
 from singcli.structure.bar_features import BarFeatures, Vector
 from singcli.structure.segment_features import (

@@ -233,11 +233,12 @@ def _repeats(bars: Vector) -> Vector:
         found[0, :, :, chosen], found[2, :, :, chosen], found[3, :, :, chosen] = best.transpose(
             0, 2, 3, 1
         )
-        index, start = np.nonzero(np.arange(n_bars) <= n_bars - 2 * lengths[:, None])
-        n = lengths[index]
-        following = mean[index, :, start, start + n].T
-        found[1][:, start, n] = following
-        found[1][:, start + n, n] = np.maximum(found[1][:, start + n, n], following)
+        which, start = np.nonzero(np.arange(n_bars) <= n_bars - 2 * lengths[:, None])
+        length = lengths[which]
+        following = mean[which, :, start, start + length].T
+        found[1][:, start, length] = following
+        next_one = found[1][:, start + length, length]
+        found[1][:, start + length, length] = np.maximum(next_one, following)
     return found
 
 
@@ -261,10 +262,9 @@ def _half_places(n_bars: int) -> tuple[Places, Places, Places, Places]:
     Both as half their length, and the place where they begin.
     """
     half, place = np.arange(LONGEST // 2 + 1)[:, None], np.arange(n_bars)
-    return (
-        *np.nonzero((half > 0) & (place < n_bars - half)),
-        *np.nonzero((half > 0) & (place <= n_bars - 2 * half)),
-    )
+    pair_half, pair_place = np.nonzero((half > 0) & (place < n_bars - half))
+    compared, start = np.nonzero((half > 0) & (place <= n_bars - 2 * half))
+    return pair_half, pair_place, compared, start
 
 
 def _uniformity(bars: Vector) -> Vector:
