@@ -42,8 +42,6 @@ SINGLE_LENGTHS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 16, 20, 24)
 
 BLOCK_ENTRIES = 2**18  # of the stretches' sums that are compared at once: 1 MB
 
-_NEVER = np.float32(-1e6)
-
 Features = dict[str, Vector]
 Places = npt.NDArray[np.intp]
 
@@ -79,7 +77,7 @@ def stretch_features(bars: BarFeatures) -> Features:
     n_bars = np.arange(LONGEST + 1)
     found: Features = {}
     names, matrices = _matrices(bars)
-    best, adjacent, lefts, rights = _repeats(matrices)
+    best, lefts, rights, adjacent = _repeats(matrices)
     compared = np.stack([best, adjacent, _inner_repeat(matrices)])
     above = np.maximum(compared - _same(names), 0.0)
     sides = np.stack([lefts, rights, np.minimum(lefts, rights)])
@@ -197,49 +195,65 @@ def _repeats(bars: Vector) -> Vector:
     Returns
     -------
     np.ndarray, shape=(4, n_matrices, n_bars, LONGEST + 1)
-        Similarity to the best repeat; to the stretch that follows or precedes at once, whichever
-        is more alike; and, left and right, by how much a repeat exceeds the bars to its left
-        (right): high where it begins (ends) there, low inside a longer repeat. The last two are at
-        most the similarity of the repeat.
+        Similarity to the best repeat; left and right, by how much a repeat exceeds the bars to its
+        left (right): high where it begins (ends) there, low inside a longer repeat, at most the
+        similarity of the repeat; and similarity to the stretch that follows or precedes at once,
+        whichever is more alike.
     """
     n_matrices, n_bars, _ = bars.shape
     found = np.zeros((4, n_matrices, n_bars, LONGEST + 1))
-    row, total = bars.astype(np.float32), np.zeros(bars.shape, np.float32)
+    # Repeats lie on the rows here, and the stretches that they repeat on the columns.
+    turned = np.full((n_matrices, n_bars + LONGEST, n_bars + LONGEST), -np.inf, np.float32)
+    turned[:, :n_bars, :n_bars] = bars.transpose(0, 2, 1)
     beside = np.zeros((n_matrices, n_bars + LONGEST + 2, n_bars + LONGEST + 2), np.float32)
-    np.maximum(row, 0.0, out=beside[:, 1 : n_bars + 1, 1 : n_bars + 1])
-    of_matrix, down, across = beside.strides
+    of_piece = beside[:, 1 : n_bars + 1, 1 : n_bars + 1]
+    np.maximum(turned[:, :n_bars, :n_bars], 0.0, out=of_piece)
+    before = beside[:, :n_bars, :n_bars].transpose(1, 0, 2)
+    bar = np.arange(n_bars)
+    distance = np.abs(bar[:, None] - bar)
     longest = min(LONGEST, n_bars // 2)
     at_once = max(1, BLOCK_ENTRIES // max(bars.size, 1))
+    total = np.float32(0.0)
     for low in range(1, longest + 1, at_once):
         lengths = np.arange(low, min(low + at_once, longest + 1))
-        mean = np.full((len(lengths), *bars.shape), -np.inf, np.float32)  # the lengths first
-        for index, n in enumerate(lengths.tolist()):
-            count = n_bars - n + 1
-            total = total[:, :count, :count] + row[:, n - 1 :, n - 1 :]
-            flat = total.reshape(n_matrices, -1)  # stretches that now overlap, for good:
-            flat[:, (n - 1) * count :: count + 1] = _NEVER
-            flat[:, n - 1 : count * (count - n + 1) : count + 1] = _NEVER
-            np.divide(total, np.float32(n), out=mean[index, :, :count, :count])
-        behind = np.lib.stride_tricks.as_strided(
-            beside[:, low + 1 :, low + 1 :],
-            mean.shape,
-            (down + across, of_matrix, down, across),
-            writeable=False,
-        )
-        figures = [mean, mean - beside[:, :n_bars, :n_bars], mean - behind]
-        best = np.stack([figure.max(axis=3) for figure in figures])
-        best[np.isneginf(best)] = 0.0  # no such stretch
-        chosen = slice(low, low + len(lengths))
-        found[0, :, :, chosen], found[2, :, :, chosen], found[3, :, :, chosen] = best.transpose(
-            0, 2, 3, 1
-        )
-        which, start = np.nonzero(np.arange(n_bars) <= n_bars - 2 * lengths[:, None])
-        length = lengths[which]
-        following = mean[which, :, start, start + length].T
-        found[1][:, start, length] = following
-        next_one = found[1][:, start + length, length]
-        found[1][:, start + length, length] = np.maximum(next_one, following)
+        sums = _down_the_diagonals(turned[:, low - 1 :, low - 1 :], n_bars, len(lengths)).copy()
+        index, row, column = np.nonzero(distance == lengths[:, None, None] - 1)
+        sums[index, row, :, column] = -np.inf  # stretches that overlap from here on
+        for own in sums:
+            own += total
+            total = own
+        mean = sums / lengths.astype(np.float32)[:, None, None, None]
+        behind = _down_the_diagonals(beside[:, low + 1 :, low + 1 :], n_bars, len(lengths))
+        figures = (mean, mean - before, mean - behind)
+        best = np.stack([figure.max(axis=1) for figure in figures])
+        best[np.isneginf(best)] = 0.0  # no such stretch, or none that could repeat it
+        found[:3, :, :, low : low + len(lengths)] = best.transpose(0, 2, 3, 1)
+        index, start = np.nonzero(bar <= n_bars - 2 * lengths[:, None])
+        length = lengths[index]
+        following = mean[index, start + length, :, start].T
+        found[3][:, start, length] = following
+        next_one = found[3][:, start + length, length]
+        found[3][:, start + length, length] = np.maximum(next_one, following)
     return found
+
+
+def _down_the_diagonals(
+    matrices: npt.NDArray[np.float32], n_bars: int, n_lengths: int
+) -> npt.NDArray[np.float32]:
+    """Return a view of matrices moved up and to the left in turn, by 0, 1, ... rows and columns.
+
+    Returns
+    -------
+    np.ndarray, shape=(n_lengths, n_bars, n_matrices, n_bars)
+        By move, row, matrix and column.
+    """
+    of_matrix, down, across = matrices.strides
+    return np.lib.stride_tricks.as_strided(
+        matrices,
+        (n_lengths, n_bars, len(matrices), n_bars),
+        (down + across, down, of_matrix, across),
+        writeable=False,
+    )
 
 
 def _inner_repeat(bars: Vector) -> Vector:
