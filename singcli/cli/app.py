@@ -23,7 +23,7 @@ from typer.core import TyperGroup
 
 from singcli import __version__
 from singcli.cli.console import Console, use_colour
-from singcli.cli.quick_start import collection_paused, without_plugins
+from singcli.cli.quick_start import collection_paused
 from singcli.errors import SingError
 
 COMMANDS = (
@@ -190,7 +190,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
     arguments : sequence of str, optional
         Without the name of the program; those of the process by default.
     """
-    without_plugins()
     given = list(sys.argv[1:] if arguments is None else arguments)
     with collection_paused():
         names = needed_commands(given)

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import os
 from collections.abc import Iterator
-
-_PLUGINS_VARIABLE = "PYDANTIC_DISABLE_PLUGINS"
 
 
 @contextlib.contextmanager
@@ -24,11 +21,3 @@ def collection_paused() -> Iterator[None]:
         if enabled:
             gc.freeze()
             gc.enable()
-
-
-def without_plugins() -> None:
-    """Let pydantic not look for plugins, for which it reads what is known of every package.
-
-    A value that the user has set stays.
-    """
-    os.environ.setdefault(_PLUGINS_VARIABLE, "__all__")
