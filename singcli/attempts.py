@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,8 +15,6 @@ from singcli.metrics.report import StructureReport, measure_structure, measure_t
 from singcli.model.plan import Plan, SamplingOptions
 from singcli.model.runtime import Runtime
 from singcli.model.sampling import sample_scores
-from singcli.model.sing.runtime import SingRuntime
-from singcli.model.sing.songs import sing_scores
 from singcli.music.midi_writing import midi_from_score
 from singcli.music.score import Score
 from singcli.music.voice_files import read_voice_rules
@@ -25,6 +24,9 @@ from singcli.recipe import Recipe, UsedFile, placed_sections
 from singcli.structure.form import Form
 from singcli.structure.preset import values_from_form
 from singcli.wish import Wish
+
+if TYPE_CHECKING:
+    from singcli.model.sing.runtime import SingRuntime
 
 ROWS_AT_ONCE = 64  # attempts times candidates in one batch
 MAX_ATTEMPTS = 256
@@ -168,14 +170,16 @@ class Workshop:
         """Sample attempts, given as song and number, as one batch."""
         plans = [order.plan for order, _ in jobs]
         seeds = [seed_of_attempt(order.seed, number) for order, number in jobs]
-        if isinstance(self.runtime, SingRuntime):
-            return sing_scores(self.runtime, plans, seeds, on_beat=on_beat)
-        return sample_scores(self.runtime, plans, seeds, self.options, on_beat=on_beat)
+        if isinstance(self.runtime, Runtime):
+            return sample_scores(self.runtime, plans, seeds, self.options, on_beat=on_beat)
+        from singcli.model.sing.songs import sing_scores  # the other model does without
+
+        return sing_scores(self.runtime, plans, seeds, on_beat=on_beat)
 
     def _in_key(self, score: Score, wish: Wish) -> Score:
         """Return a sampled song in its key, where the model knows of keys."""
         moved = score.transposed_bars(wish.bar_transpositions)
-        if isinstance(self.runtime, SingRuntime):
+        if not isinstance(self.runtime, Runtime):
             return moved
         return dataclasses.replace(
             moved.transposed(-wish.song_key.shift_to_reference), key=wish.song_key

@@ -127,8 +127,18 @@ class Recipe:
         return json.dumps({EMBEDDED_KEY: fields}, separators=(",", ":"), allow_nan=False)
 
     def _fields(self) -> dict[str, Any]:
-        fields = dataclasses.asdict(self)
+        fields = _plain(self) | {
+            "model": _plain(self.model),
+            "templates": [_plain(template) for template in self.templates],
+            "primer": None if self.primer is None else _plain(self.primer),
+            "sections": [_plain(section) for section in self.sections],
+        }
         return {"recipe_version": fields.pop("recipe_version"), **fields}
+
+
+def _plain(record: Recipe | UsedFile | PlacedSection) -> dict[str, Any]:
+    """Return the fields of a record by name; `dataclasses.asdict` copies every value deeply."""
+    return {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
 
 
 def used_versions() -> dict[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from singcli.attempts import Attempt, Attempts, Order, Workshop
 from singcli.errors import InputError
@@ -16,7 +17,6 @@ from singcli.metrics.report import StructureReport, without_transpositions
 from singcli.model.opening import open_model
 from singcli.model.plan import Plan
 from singcli.model.runtime import Runtime
-from singcli.model.sing.runtime import SingRuntime
 from singcli.preparation.limits import MIN_BARS
 from singcli.recipe import Recipe, UsedFile, write_recipe
 from singcli.structure.form import Form
@@ -24,6 +24,9 @@ from singcli.structure.ssm import ssm_from_score
 from singcli.targets import Target, below_path, picture_path, recipe_path
 from singcli.wish import Wish
 from singcli.wish_sources import WishSource
+
+if TYPE_CHECKING:
+    from singcli.model.sing.runtime import SingRuntime
 
 BEATS_AT_ONCE = 8192  # of all songs of a batch: about 30 kB each
 
@@ -256,7 +259,7 @@ class Studio:
 def _model_of_songs(model: Path, asked: Sequence[str]) -> Runtime | SingRuntime:
     """Open the model, if it can write songs and heeds what is asked of it."""
     runtime = open_model(model)
-    if isinstance(runtime, SingRuntime):
+    if not isinstance(runtime, Runtime):
         if asked:
             raise InputError(
                 f"{', '.join(asked)}: the model {runtime.card.name} does not heed it",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import io
 import json
@@ -16,8 +17,9 @@ import typer
 
 import singcli
 from singcli.cli import main
-from singcli.cli.app import COMMANDS, build_app, run_app
+from singcli.cli.app import COMMANDS, build_app, needed_commands, run_app
 from singcli.cli.console import Console, use_colour
+from singcli.cli.quick_start import collection_paused
 from singcli.errors import InputError, PartialFailureError, SingError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -261,3 +263,44 @@ def test_labels_are_coloured_on_a_terminal(monkeypatch):
     monkeypatch.setattr(sys, "stderr", shown)
     Console().error("no")
     assert shown.getvalue() == "\x1b[31m\x1b[1merror\x1b[0m: no\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        ([], COMMANDS),
+        (["--help"], COMMANDS),
+        (["generat"], COMMANDS),
+        (["export_onnx"], COMMANDS),  # no such command: it is written with a hyphen
+        (["generate", "--help"], ("generate",)),
+        (["--debug", "export-onnx", "model.pt"], ("export_onnx",)),
+    ],
+)
+def test_only_the_command_that_is_called_is_put_together(words, names):
+    assert needed_commands(words) == names
+
+
+def test_a_song_imports_nothing_that_it_does_without(tmp_path):
+    script = (
+        "import sys; from singcli.cli import main; main(sys.argv[1:]);"
+        "heavy = {'asyncio', 'matplotlib', 'mido', 'rich', 'scipy', 'torch', 'singcli.batch',"
+        "'singcli.dataset', 'singcli.model.sing.runtime', 'singcli.music.voice_tables'};"
+        "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, "generate", "-qp", "aba", "--out-dir", str(tmp_path)],
+        cwd=ROOT,
+        env=os.environ | PLAIN_ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == "[]\n"
+    assert len(list(tmp_path.glob("*.mid"))) == 1
+
+
+def test_garbage_is_collected_again_after_the_imports():
+    assert gc.isenabled()
+    with collection_paused():
+        assert not gc.isenabled()
+    assert gc.isenabled()

@@ -23,7 +23,7 @@ from singcli.model import contract, features
 from singcli.model.contract import NetworkSizes, note_inputs, step_inputs
 from singcli.model.opening import open_model
 from singcli.model.runtime import Runtime
-from singcli.music import voice_files
+from singcli.music import voice_tables
 from singcli.music.score import N_VOICES, STEPS_PER_BEAT, regular_bars
 from singcli.novelty.building import index_of_scores
 from singcli.novelty.index import FIGURES, Corpus
@@ -465,8 +465,8 @@ class TestFormats:
         text = self.section("Voice rules")
         (rules,) = tables(text, "key", "value")
         (rule,) = tables(text, "key of a rule")
-        assert keys(rules) == list(voice_files._RulesTable.model_fields)
-        assert keys(rule) == list(voice_files._RuleTable.model_fields)
+        assert keys(rules) == list(voice_tables.RulesTable.model_fields)
+        assert keys(rule) == list(voice_tables.RuleTable.model_fields)
 
     def test_keys_and_defaults_of_the_training_configuration(self):
         from singcli.training.config import TrainConfig

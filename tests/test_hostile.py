@@ -551,3 +551,17 @@ def test_a_file_name_with_folders_is_refused(
     monkeypatch.chdir(tmp_path)
     assert main(["generate", "--preset", "aaba", "--filename", filename]) == 2
     assert "--filename" in capsys.readouterr().err
+
+
+def test_a_track_that_breaks_off_among_notes_is_told_from_one_that_does_not() -> None:
+    notes = b"\x00\x90\x3c\x40" + b"\x81\x10\x3c\x00\x00\x3e\x40" * 1500  # statuses left out
+    head = b"MThd\x00\x00\x00\x06\x00\x01\x00\x01\x01\xe0MTrk"
+
+    def ticks(data: bytes) -> int:
+        return end_of_tracks_tick(head + len(data).to_bytes(4, "big") + data, source="x")
+
+    assert ticks(notes) == 1500 * 144
+    assert ticks(notes + b"\x07\xc0\x05\x03\x80\x3e\x40\x05\xff\x2f\x00") == 1500 * 144 + 15
+    for broken in (notes[:-1], notes[:-2], notes + b"\x00\xf1", notes + b"\x81" * 4 + b"\x00\x3e"):
+        with pytest.raises(InputError, match="breaks off"):
+            ticks(broken)

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 from test_form import forms
 
 from singcli.errors import InputError
+from singcli.music import midi_encoding
 from singcli.music.key import TONIC_NAMES, Key
+from singcli.music.midi_chunks import end_of_tracks_tick
 from singcli.music.midi_reading import midi_from_bytes
 from singcli.music.midi_writing import midi_from_score
 from singcli.music.score import MAX_PITCH, MIN_PITCH, Score, regular_bars
@@ -278,3 +280,27 @@ def test_the_reader_of_singcli_gives_the_same_score_back(
     for name in ("step", "voice", "pitch", "duration", "velocity", "bar_beats"):
         np.testing.assert_array_equal(getattr(read, name), getattr(score, name), err_msg=name)
     assert read.tempo_bpm == pytest.approx(score.tempo_bpm)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.one_of(st.integers(0, 300), st.integers(0, 2**24)),
+            st.sampled_from([0x80, 0x90, 0x91]),
+            st.integers(0, 127),
+            st.integers(0, 127),
+        )
+    ),
+    st.integers(0, 2**20),
+)
+def test_notes_at_once_make_the_track_of_single_events(events, silence):
+    ticks = np.cumsum([since for since, *_ in events], dtype=np.int64)
+    messages = np.array([message for _, *message in events], np.uint8).reshape(-1, 3)
+    end_tick = int(ticks[-1] if len(ticks) else 0) + silence
+    heading = [midi_encoding.text(midi_encoding.TRACK_NAME, "Lead")]
+    singly = [(0, heading[0])]
+    singly += [(t, bytes(m)) for t, m in zip(ticks.tolist(), messages, strict=True)]
+    track = midi_encoding.track_from_notes(heading, ticks, messages, end_tick)
+    assert track == midi_encoding.track_from_events(singly, end_tick)
+    file = midi_encoding.file_from_tracks([track], ticks_per_beat=480)
+    assert end_of_tracks_tick(file, source="x.mid") == end_tick

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from singcli.music.roll import chroma, onset_roll, sounding_roll
+from singcli.music.roll import chroma, onset_roll, pitch_class_counts, sounding_roll
 from singcli.music.score import MAX_PITCH, MIN_PITCH, N_PITCHES, Score, regular_bars
 
 
@@ -51,3 +51,9 @@ def test_chroma_counts_and_keeps_leading_axes() -> None:
 
 def test_silence_has_no_chroma() -> None:
     assert not chroma(np.zeros((4, N_PITCHES), bool)).any()
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_pitch_classes_counted_note_by_note_are_those_of_the_roll(seed: int) -> None:
+    score = random_score(seed)
+    np.testing.assert_array_equal(pitch_class_counts(score), chroma(sounding_roll(score)))

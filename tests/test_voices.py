@@ -11,8 +11,10 @@ from singcli.errors import InputError
 from singcli.music.midi_reading import midi_from_bytes
 from singcli.music.score import ACCOMPANIMENT, LEAD, Score, regular_bars
 from singcli.music.voice_files import read_voice_rules
+from singcli.music.voice_tables import RulesTable
 from singcli.music.voices import VoiceRules, assign_voices, with_skyline_lead
-from singcli.resources import voice_rules_names
+from singcli.resources import voice_rules_dir, voice_rules_names
+from singcli.toml_tables import table_from_toml
 
 CHORDS: list[Note] = [(i, i + 1, p) for i in range(8) for p in (60, 64, 67)]
 BASS = tune(2, pitches=(36, 43))
@@ -109,6 +111,8 @@ def test_every_bundled_file_is_read() -> None:
     assert set(voice_rules_names()) == {"auto", "lieder", "pop909", "solo-piano"}
     for name in voice_rules_names():
         assert read_voice_rules(name).name == name
+        content = (voice_rules_dir() / f"{name}.toml").read_bytes()
+        table_from_toml(content, RulesTable, source=name)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from typer.core import TyperGroup
 
 from singcli import __version__
 from singcli.cli.console import Console, use_colour
+from singcli.cli.quick_start import collection_paused
 from singcli.errors import SingError
 
 COMMANDS = (
@@ -156,9 +157,24 @@ def _epilog(examples: Iterable[tuple[str, str]], *, colour: bool) -> str:
     return "\n".join(lines)
 
 
+def needed_commands(arguments: Sequence[str]) -> Sequence[str]:
+    """Return the modules of the commands that a command line speaks of.
+
+    The one that it calls: to describe the options of all takes ten times as long. All of them where
+    that is none, for help and for the message about an unknown one.
+    """
+    called = next((word for word in arguments if not word.startswith("-")), "")
+    name = called.replace("-", "_")
+    return (name,) if name in COMMANDS and "_" not in called else COMMANDS
+
+
 def run_app(app: typer.Typer, arguments: Sequence[str] | None) -> int:
     """Run an application of `build_app` and return the exit code; a bug of ours propagates."""
-    command = typer.main.get_command(app)
+    return run_command(typer.main.get_command(app), arguments)
+
+
+def run_command(command: Any, arguments: Sequence[str] | None) -> int:
+    """Run what Typer made of an application; otherwise as `run_app`."""
     try:
         command(args=arguments, prog_name="singcli")
     except SystemExit as finished:
@@ -174,4 +190,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     arguments : sequence of str, optional
         Without the name of the program; those of the process by default.
     """
-    return run_app(build_app(colour=use_colour(sys.stdout)), arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    with collection_paused():
+        names = needed_commands(given)
+        command = typer.main.get_command(build_app(names, colour=use_colour(sys.stdout)))
+    return run_command(command, given)

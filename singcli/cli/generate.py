@@ -51,6 +51,7 @@ from singcli.cli.generate_options import (
     VerboseOption,
 )
 from singcli.cli.options import JsonOption, OverwriteOption, QuietOption
+from singcli.cli.quick_start import collection_paused
 from singcli.cli.settings import ConfiguredCommand, origins
 
 if TYPE_CHECKING:
@@ -163,18 +164,19 @@ def generate(
     """
     # Before numpy is imported: its matrices are so small here that threads only cost time.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from singcli.attempts import Attempts
-    from singcli.cli.generate_run import Run
-    from singcli.cli.wanted import Wanted
-    from singcli.cli.wishes import (
-        BEST_OF_WITH_MIN_STRUCTURE,
-        Sources,
-        asked_from_options,
-        sampling_fields,
-    )
-    from singcli.generate import model_path
-    from singcli.music.key import Key
-    from singcli.seeds import Shard
+    with collection_paused():
+        from singcli.attempts import Attempts
+        from singcli.cli.generate_run import Run
+        from singcli.cli.wanted import Wanted
+        from singcli.cli.wishes import (
+            BEST_OF_WITH_MIN_STRUCTURE,
+            Sources,
+            asked_from_options,
+            sampling_fields,
+        )
+        from singcli.generate import model_path
+        from singcli.music.key import Key
+        from singcli.seeds import Shard
 
     del config  # read by ConfiguredCommand
     console = Console(quiet)

@@ -107,9 +107,7 @@ class StructureReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values for JSON."""
-        return dataclasses.asdict(self) | {
-            "sections": [dataclasses.asdict(s) for s in self.sections]
-        }
+        return _plain(self) | {"sections": [_plain(section) for section in self.sections]}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -172,9 +170,9 @@ def measure_structure(
         form.section_bars,
         bar_map=bar_map,
         r_beats=_common_correlation(ssm_from_form(form) if wanted_ssm is None else wanted_ssm, ssm),
-        compared=(overlap_map(form, strictness), bar_map),
+        compared=(overlap_map(form, strictness, wanted=wanted_map), bar_map),
     )
-    if not np.tril(wanted_map, -1).any():
+    if np.count_nonzero(wanted_map) == np.count_nonzero(np.diagonal(wanted_map)):  # no pair
         return dataclasses.replace(report, score=report.label_f)
     r_bars = _common_correlation(wanted_map, bar_map)
     return dataclasses.replace(report, score=r_bars, r_bars=r_bars)
@@ -294,6 +292,11 @@ def _mean_over_bars(bar_map: BarMap, span: Span, source: Span) -> float | None:
     bar = np.arange(n_bars)
     pairs = bar_map[span.start_bar + bar, source.start_bar + bar]
     return float(pairs.mean(dtype=np.float64)) if n_bars else None
+
+
+def _plain(record: StructureReport | SectionReport) -> dict[str, Any]:
+    """Return the fields of a record by name; `dataclasses.asdict` copies every value deeply."""
+    return {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
 
 
 def _validate_fields(record: type[Any], values: Mapping[str, Any], where: str) -> None:

@@ -69,15 +69,15 @@ def bar_overlap_map(score: Score) -> Matrix:
     bar = np.searchsorted(bar_steps, score.step, side="right") - 1
     place = score.step - bar_steps[bar]
     pitch = score.pitch.astype(np.int64) - MIN_PITCH
-    notes, note = np.unique(
-        (place * N_VOICES + score.voice) * N_PITCHES + pitch, return_inverse=True
-    )
+    code = (place * N_VOICES + score.voice) * N_PITCHES + pitch
+    heard = np.bincount(code) > 0
+    notes, note = np.flatnonzero(heard), (np.cumsum(heard) - 1)[code]
     content = np.zeros((score.n_bars, len(notes)), np.float32)
     content[bar, note] = 1.0
     overlap = np.zeros((score.n_bars, score.n_bars), np.float32)
     n_steps = np.diff(bar_steps)
-    common = np.minimum.outer(n_steps, n_steps)
-    for length in np.unique(n_steps):
+    common = np.minimum(n_steps[:, None], n_steps)
+    for length in sorted(set(n_steps.tolist())):
         overlap_there = _jaccard(content[:, notes < length * N_VOICES * N_PITCHES])
         np.copyto(overlap, overlap_there, where=common == length)
     return overlap
@@ -115,7 +115,7 @@ def different_label_overlap(bar_map: Matrix, form: LabelledBars) -> float | None
 
     Parameters and the result are those of `same_label_overlap`; None if there is one label only.
     """
-    labels = np.asarray(form.bar_labels)
+    labels = _numbers(form.bar_labels)
     wanted, measured = _common(labels[:, None] != labels, bar_map)
     return _mean(measured, wanted)
 
@@ -128,7 +128,7 @@ def same_place_map(form: LabelledBars) -> npt.NDArray[np.bool_]:
     np.ndarray, shape=(n_bars, n_bars), bool
         True on the diagonal.
     """
-    labels, places = np.asarray(form.bar_labels), np.asarray(form.bar_places)
+    labels, places = _numbers(form.bar_labels), np.asarray(form.bar_places)
     same: npt.NDArray[np.bool_] = (labels[:, None] == labels) & (places[:, None] == places)
     return same
 
@@ -152,7 +152,7 @@ def structure_correlation(wanted: Matrix, measured: Matrix) -> float:
         If the shapes differ.
     """
     a, b = (_standardised(values) for values in _below_diagonals(wanted, measured))
-    return float(np.clip(np.mean(a * b), -1.0, 1.0)) if len(a) else 0.0
+    return min(max(float(np.mean(a * b)), -1.0), 1.0) if len(a) else 0.0
 
 
 def ssm_mse(wanted: Matrix, measured: Matrix) -> float:
@@ -234,14 +234,27 @@ def label_scores(reference: Sequence[str], estimated: Sequence[str]) -> HitScore
     """
     if len(reference) != len(estimated):
         raise ValueError(f"{len(reference)} reference labels, but {len(estimated)} estimated ones")
-    below = np.tril_indices(len(reference), -1)
     wanted, found = (
-        (labels[:, None] == labels)[below]
-        for labels in (np.array(list(reference)), np.array(list(estimated)))
+        (labels[:, None] == labels) & _below(len(labels))
+        for labels in (_numbers(reference), _numbers(estimated))
     )
-    if not wanted.any() and not found.any():
+    hits, n_found, n_wanted = (
+        int(np.count_nonzero(pairs)) for pairs in (wanted & found, found, wanted)
+    )
+    if n_wanted == n_found == 0:
         return HitScores(1.0, 1.0, 1.0)
-    return _hit_scores(int((wanted & found).sum()), int(found.sum()), int(wanted.sum()))
+    return _hit_scores(hits, n_found, n_wanted)
+
+
+def _numbers(labels: Sequence[str]) -> npt.NDArray[np.intp]:
+    """Return a number for each label, the same for the same one."""
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(label, len(numbers)) for label in labels], np.intp)
+
+
+def _below(size: int) -> npt.NDArray[np.bool_]:
+    """Mark the pairs below the diagonal."""
+    return np.tri(size, k=-1, dtype=np.bool_)
 
 
 def _hit_scores(hits: int, n_estimated: int, n_reference: int) -> HitScores:
@@ -261,22 +274,25 @@ def _common(
 
 def _mean(values: Matrix, chosen: npt.NDArray[np.bool_]) -> float | None:
     """Average the chosen values below the diagonal."""
-    pairs = np.tril(chosen, -1)
-    return float(values[pairs].mean(dtype=np.float64)) if pairs.any() else None
+    of_pairs = values[chosen & _below(len(chosen))]
+    return float(of_pairs.mean(dtype=np.float64)) if len(of_pairs) else None
 
 
 def _below_diagonals(*maps: Matrix) -> list[npt.NDArray[np.float64]]:
     shapes = {m.shape for m in maps}
     if len(shapes) != 1 or any(m.ndim != 2 or m.shape[0] != m.shape[1] for m in maps):
         raise ValueError(f"square maps of one size are compared, not {[m.shape for m in maps]}")
-    below = np.tril_indices(len(maps[0]), -1)
+    below = _below(len(maps[0]))
     return [m[below].astype(np.float64) for m in maps]
 
 
 def _standardised(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return z-scores; 0 where all values are the same."""
-    deviation = values.std() if len(values) else 0.0
+    if len(values) == 0:
+        return values
+    centred = values - values.mean()
+    deviation = np.sqrt(np.mean(centred * centred))
     if deviation < FLAT:
         return np.zeros_like(values)
-    scores: npt.NDArray[np.float64] = (values - values.mean()) / deviation
+    scores: npt.NDArray[np.float64] = centred / deviation
     return scores

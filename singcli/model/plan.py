@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Literal
 
@@ -110,9 +111,9 @@ class Given:
     mask: npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """One song to be sampled.
+    """One song to be sampled, or several: a plan is the same as itself alone.
 
     Parameters
     ----------
@@ -172,7 +173,12 @@ class Plan:
 
     def repeat_map(self, continuation_bonus: float) -> RepeatMap:
         """Return the plan's sources; nothing but new beats without an SSM."""
-        if self.kind == "none":
-            return all_new(len(self.ssm))
-        found = repeat_map_from_ssm(self.ssm, continuation_bonus=continuation_bonus)
-        return found if self.known is None else self.known.over(found)
+        return _repeat_map(self, continuation_bonus)
+
+
+@functools.lru_cache(maxsize=4)  # the songs of a plan follow one another
+def _repeat_map(plan: Plan, continuation_bonus: float) -> RepeatMap:
+    if plan.kind == "none":
+        return all_new(len(plan.ssm))
+    found = repeat_map_from_ssm(plan.ssm, continuation_bonus=continuation_bonus)
+    return found if plan.known is None else plan.known.over(found)

@@ -85,8 +85,8 @@ def bars_from_meters(
 
 def _bar_lines(
     meters: Sequence[MeterChange], ticks_per_quarter: int, end_tick: int, source: str
-) -> tuple[list[Fraction], str]:
-    lines: list[Fraction] = []
+) -> tuple[list[Fraction | int], str]:
+    lines: list[Fraction | int] = []
     bars_of_meter: dict[str, int] = {}
     for i, meter in enumerate(meters):
         quarters = Fraction(4 * meter.numerator, meter.denominator)
@@ -98,7 +98,8 @@ def _bar_lines(
             )
         is_last = i + 1 == len(meters) or meters[i + 1].tick >= end_tick
         stop = end_tick if is_last else meters[i + 1].tick
-        length = quarters * ticks_per_quarter
+        in_ticks = quarters * ticks_per_quarter
+        length = in_ticks.numerator if in_ticks.denominator == 1 else in_ticks
         n_bars = max(-((meter.tick - stop) // length), 1 if is_last else 0)
         if len(lines) + n_bars > MAX_BARS:
             raise InputError(f"{source}: more than {MAX_BARS} bars")

@@ -19,7 +19,9 @@ References
 
 from __future__ import annotations
 
+import re
 import struct
+from collections import Counter
 from collections.abc import Iterator
 
 from singcli.errors import InputError
@@ -30,6 +32,11 @@ TRACK = b"MTrk"
 META, SYSEX, ESCAPE, END_OF_TRACK = 0xFF, 0xF0, 0xF7, 0x2F
 ONE_DATA_BYTE = (0xC0, 0xD0)  # program change and channel pressure; other messages have two
 MAX_NUMBER_BYTES = 4
+
+# A time and a message of two data bytes, its status left out where it is that of the one before.
+_SHORT_EVENT = rb"([\x80-\xff]{0,3}[\x00-\x7f])(?:[\x80-\xbf\xe0-\xef]..|[\x00-\x7f].)"
+_SHORT_EVENTS = re.compile(rb"(?:%b){1,1024}" % _SHORT_EVENT, re.DOTALL)
+_SHORT_EVENT_TIME = re.compile(_SHORT_EVENT, re.DOTALL)
 
 
 def validate_frame(content: bytes, *, source: str) -> None:
@@ -120,12 +127,28 @@ def _length_in_ticks(events: bytes) -> int:
             if kind == END_OF_TRACK:
                 break
         elif 0x80 <= status < SYSEX:
-            place += 1 if status & 0xF0 in ONE_DATA_BYTE else 2
+            if status & 0xF0 in ONE_DATA_BYTE:
+                place += 1
+            else:
+                elapsed, place = _pass_short_events(events, place + 2)
+                tick += elapsed
         else:
             raise ValueError(status)
     if place > len(events):
         raise IndexError(place)
     return tick
+
+
+def _pass_short_events(events: bytes, place: int) -> tuple[int, int]:
+    """Return the time of the notes and the like that follow one another here, and where they end.
+
+    A song is little else, and its few different times are soon added up.
+    """
+    times: Counter[bytes] = Counter()
+    while (run := _SHORT_EVENTS.match(events, place)) is not None:
+        times.update(_SHORT_EVENT_TIME.findall(events, place, run.end()))
+        place = run.end()
+    return sum(_number(time, 0)[0] * n for time, n in times.items()), place
 
 
 def _number(events: bytes, place: int) -> tuple[int, int]:

@@ -10,9 +10,13 @@ References
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Iterable, Sequence
 from operator import itemgetter
+
+import numpy as np
+import numpy.typing as npt
 
 from singcli.music.midi_chunks import END_OF_TRACK, META, TRACK
 
@@ -25,16 +29,19 @@ TEXT_ENCODING = "utf-8"
 _FIRST_SYSTEM_STATUS = 0xF0  # below are the messages of channels
 _NOTE_OFF, _NOTE_ON, _PROGRAM = 0x80, 0x90, 0xC0
 _RELEASE_VELOCITY = 64
+_DIGIT_SHIFTS = np.array([21, 14, 7, 0])  # of a number of variable length, seven bits each
+_DIGIT_FLAGS = np.array([0x80, 0x80, 0x80, 0])
 
 
-def note_on(channel: int, pitch: int, velocity: int) -> bytes:
-    """Return the beginning of a note."""
-    return bytes((_NOTE_ON | channel, pitch, velocity))
-
-
-def note_off(channel: int, pitch: int) -> bytes:
-    """Return the end of a note, at the usual velocity."""
-    return bytes((_NOTE_OFF | channel, pitch, _RELEASE_VELOCITY))
+def notes_off_and_on(
+    channel: int, pitch: npt.NDArray[np.uint8], velocity: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.uint8]:
+    """Return the ends of notes, at the usual velocity, then their beginnings, shape=(2 n, 3)."""
+    messages = np.empty((2, len(pitch), 3), np.uint8)
+    messages[:, :, 0] = [[_NOTE_OFF | channel], [_NOTE_ON | channel]]
+    messages[:, :, 1] = pitch
+    messages[0, :, 2], messages[1, :, 2] = _RELEASE_VELOCITY, velocity
+    return messages.reshape(-1, 3)
 
 
 def program_change(channel: int, program: int) -> bytes:
@@ -52,6 +59,7 @@ def text(kind: int, words: str) -> bytes:
     return meta(kind, words.encode(TEXT_ENCODING))
 
 
+@functools.lru_cache(maxsize=4096)
 def variable_number(number: int) -> bytes:
     """Return a number as seven bits a byte, all but the last with the eighth bit set."""
     parts = [number & 0x7F]
@@ -65,13 +73,50 @@ def track_from_events(events: Iterable[Event], end_tick: int) -> bytes:
 
     A status that is that of the message before is left out, as the standard allows.
     """
-    content = bytearray()
+    parts: list[bytes] = []
     now, running = 0, -1
     for tick, message in sorted(events, key=itemgetter(0)):
-        content += variable_number(tick - now)
-        content += message[1:] if message[0] == running else message
-        now, running = tick, message[0] if message[0] < _FIRST_SYSTEM_STATUS else -1
-    content += variable_number(end_tick - now) + meta(END_OF_TRACK)
+        status = message[0]
+        parts += variable_number(tick - now), message[1:] if status == running else message
+        now, running = tick, status if status < _FIRST_SYSTEM_STATUS else -1
+    parts += variable_number(end_tick - now), meta(END_OF_TRACK)
+    content = b"".join(parts)
+    return TRACK + struct.pack(">L", len(content)) + content
+
+
+def track_from_notes(
+    heading: Iterable[bytes],
+    tick: npt.NDArray[np.int64],
+    message: npt.NDArray[np.uint8],
+    end_tick: int,
+) -> bytes:
+    """Return the track of a voice: what `track_from_events` makes of so many notes, at once.
+
+    Parameters
+    ----------
+    heading : iterable of bytes
+        Messages at the beginning, none of them a note.
+    tick : np.ndarray, shape=(n,), ascending
+    message : np.ndarray, shape=(n, 3)
+        Beginnings and ends of notes.
+    """
+    since = np.diff(tick, prepend=0)
+    status = message[:, 0]
+    digits = since[:, None] >> _DIGIT_SHIFTS
+    columns = np.empty((len(tick), len(_DIGIT_SHIFTS) + 3), np.uint8)
+    columns[:, : len(_DIGIT_SHIFTS)] = digits & 0x7F | _DIGIT_FLAGS
+    columns[:, len(_DIGIT_SHIFTS) :] = message
+    written = np.ones(columns.shape, np.bool_)
+    np.greater(digits[:, :-1], 0, out=written[:, : len(_DIGIT_SHIFTS) - 1])
+    np.not_equal(status[1:], status[:-1], out=written[1:, len(_DIGIT_SHIFTS)])
+    content = b"".join(
+        (
+            *(variable_number(0) + first for first in heading),
+            columns[written].tobytes(),
+            variable_number(end_tick - (int(tick[-1]) if len(tick) else 0)),
+            meta(END_OF_TRACK),
+        )
+    )
     return TRACK + struct.pack(">L", len(content)) + content
 
 

@@ -80,12 +80,9 @@ def midi_from_score(
         *_key_events(score),
         *_section_events(score, sections),
     ]
-    tracks = [conductor]
-    tracks += [_voice_events(score, v, program) for v, program in enumerate(programs)]
-    return midi.file_from_tracks(
-        [midi.track_from_events(events, end_tick) for events in tracks],
-        ticks_per_beat=TICKS_PER_BEAT,
-    )
+    tracks = [midi.track_from_events(conductor, end_tick)]
+    tracks += [_voice_track(score, v, program, end_tick) for v, program in enumerate(programs)]
+    return midi.file_from_tracks(tracks, ticks_per_beat=TICKS_PER_BEAT)
 
 
 def _heading_events(title: str, recipe_text: str | None) -> Iterator[midi.Event]:
@@ -142,26 +139,18 @@ def _tick_of_bar(score: Score, bar: int) -> int:
     return int(score.bar_beats[bar]) * TICKS_PER_BEAT
 
 
-def _voice_events(score: Score, voice: int, program: int) -> list[midi.Event]:
+def _voice_track(score: Score, voice: int, program: int, end_tick: int) -> bytes:
+    """Return the track of a voice; at one tick notes end before others begin."""
     mine = score.voice == voice
-    onset = score.step[mine].astype(np.int64) * TICKS_PER_STEP
-    end = onset + score.duration[mine].astype(np.int64) * TICKS_PER_STEP
-    pitches = score.pitch[mine].tolist()
-    notes: list[midi.Event] = [
-        (tick, midi.note_off(voice, pitch))
-        for tick, pitch in zip(end.tolist(), pitches, strict=True)
-    ]
-    notes += [
-        (tick, midi.note_on(voice, pitch, velocity))
-        for tick, pitch, velocity in zip(
-            onset.tolist(), pitches, score.velocity[mine].tolist(), strict=True
-        )
-    ]
-    return [
-        (0, midi.text(midi.TRACK_NAME, VOICE_NAMES[voice].capitalize())),
-        (0, midi.program_change(voice, program)),
-        *notes,
-    ]
+    onset, duration = score.step[mine].astype(np.int64), score.duration[mine]
+    tick = np.concatenate([onset + duration, onset]) * TICKS_PER_STEP
+    order = np.argsort(tick, kind="stable")
+    heading = (
+        midi.text(midi.TRACK_NAME, VOICE_NAMES[voice].capitalize()),
+        midi.program_change(voice, program),
+    )
+    messages = midi.notes_off_and_on(voice, score.pitch[mine], score.velocity[mine])
+    return midi.track_from_notes(heading, tick[order], messages[order], end_tick)
 
 
 def _microseconds_per_beat(tempo_bpm: float) -> int:

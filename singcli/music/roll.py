@@ -34,6 +34,22 @@ def sounding_roll(score: Score) -> npt.NDArray[np.bool_]:
     return np.cumsum(change[:-1], axis=0, dtype=np.int8) > 0
 
 
+def pitch_class_counts(score: Score) -> npt.NDArray[np.float32]:
+    """Return `chroma` of `sounding_roll`, counted note by note.
+
+    Returns
+    -------
+    np.ndarray, shape=(n_steps, N_VOICES, 12), float32
+    """
+    n_steps, row = score.n_steps, N_VOICES * 12
+    column = score.voice.astype(np.intp) * 12 + score.pitch % 12
+    begin = score.step.astype(np.intp) * row + column
+    change = np.bincount(begin, minlength=(n_steps + 1) * row)
+    change -= np.bincount(begin + score.duration * row, minlength=(n_steps + 1) * row)
+    sounding = np.cumsum(change.reshape(n_steps + 1, row)[:-1], axis=0)
+    return sounding.reshape(n_steps, N_VOICES, 12).astype(np.float32)
+
+
 def chroma(roll: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
     """Count the sounding pitches of each pitch class.
 

@@ -26,6 +26,7 @@ VOICE_NAMES = ("lead", "accompaniment")
 N_VOICES = len(VOICE_NAMES)
 MIN_PITCH, MAX_PITCH = 21, 108  # the piano's keys
 N_PITCHES = MAX_PITCH - MIN_PITCH + 1
+N_TONES = 128  # of MIDI
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,29 +87,33 @@ class Score:
         ]
         inside = (columns[0] >= 0) & (columns[0] < n_steps)
         inside &= (columns[2] >= MIN_PITCH) & (columns[2] <= MAX_PITCH)
-        onset, who, tone, length, loudness = (c[inside] for c in columns)
+        if not inside.all():
+            columns = [c[inside] for c in columns]
 
-        by_pitch = np.lexsort((-length, onset, tone, who))
-        onset, who, tone, length, loudness = (
-            c[by_pitch] for c in (onset, who, tone, length, loudness)
-        )
-        same_pitch = (who[1:] == who[:-1]) & (tone[1:] == tone[:-1])
-        first = np.r_[True, ~(same_pitch & (onset[1:] == onset[:-1]))][: len(onset)]
-        onset, who, tone, length, loudness = (
-            c[first] for c in (onset, who, tone, length, loudness)
-        )
+        # By voice, pitch, onset, the longest first: as one number, but for the length.
+        by_pitch = np.argsort(-columns[3], kind="stable")
+        onset, who, tone = (c[by_pitch] for c in columns[:3])
+        note = (who * N_TONES + tone) * (n_steps + 1) + onset
+        order = np.argsort(note, kind="stable")
+        note, by_pitch = note[order], by_pitch[order]
+        first = np.ones(len(note), np.bool_)
+        np.not_equal(note[1:], note[:-1], out=first[1:])
+        if not first.all():
+            by_pitch = by_pitch[first]
+        onset, who, tone, length, loudness = (c[by_pitch] for c in columns)
+        string = who * N_TONES + tone
         struck_again = np.full(len(onset), n_steps)
-        again = (who[1:] == who[:-1]) & (tone[1:] == tone[:-1])
-        struck_again[:-1][again] = onset[1:][again]
-        length = np.clip(length, 1, np.maximum(struck_again - onset, 1))
+        np.copyto(struck_again[:-1], onset[1:], where=string[1:] == string[:-1])
+        length = np.minimum(np.maximum(length, 1), np.maximum(struck_again - onset, 1))
 
-        order = np.lexsort((np.where(who == LEAD, -tone, tone), who, onset))
+        place = np.where(who == LEAD, N_TONES - tone, tone)
+        order = np.argsort((onset * N_VOICES + who) * (N_TONES + 1) + place, kind="stable")
         return cls(
             step=onset[order].astype(np.int32),
             voice=who[order].astype(np.uint8),
             pitch=tone[order].astype(np.uint8),
             duration=length[order].astype(np.int32),
-            velocity=np.clip(loudness[order], 1, 127).astype(np.uint8),
+            velocity=np.minimum(np.maximum(loudness[order], 1), 127).astype(np.uint8),
             bar_beats=bars,
             tempo_bpm=float(tempo_bpm),
             key=key,
@@ -148,6 +153,8 @@ class Score:
             A note moves with the bar in which it begins; one that leaves the piano changes its
             octave.
         """
+        if not np.any(semitones):
+            return self
         bar = np.searchsorted(self.bar_beats * STEPS_PER_BEAT, self.step, side="right") - 1
         return self._rebuilt(pitch=self._moved_pitches(np.asarray(semitones, np.int64)[bar]))
 

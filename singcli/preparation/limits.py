@@ -85,7 +85,7 @@ def validate_notes(music: MidiMusic, *, limits: Limits, source: str) -> None:
     notes = music.notes
     if len(notes) == 0:
         raise InputError(f"{source}: no notes")
-    if all(music.tracks[i].is_drum for i in np.unique(notes.track)):
+    if all(music.tracks[i].is_drum for i in np.flatnonzero(np.bincount(notes.track))):
         raise InputError(f"{source}: drums only")
     minutes = music.duration_s / 60
     if minutes > limits.max_minutes:

@@ -16,15 +16,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from singcli.dataset import SectionSpan
 from singcli.errors import InputError
 from singcli.music.downbeats import downbeat_evidence
 from singcli.music.key import Key
 from singcli.music.score import STEPS_PER_BEAT
+
+if TYPE_CHECKING:
+    from singcli.dataset import SectionSpan
 
 BEATS_FILE = "beat_midi.txt"
 KEY_FILE = "analyzed_key.txt"
@@ -240,6 +243,8 @@ def sections_on_bars(
     n_bars : int
         Bars of the score.
     """
+    from singcli.dataset import SectionSpan  # reading a song back does without
+
     if not labels:
         return ()
     ends = first_bar + np.cumsum([section.n_bars for section in labels])

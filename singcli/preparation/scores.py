@@ -6,12 +6,11 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from singcli.dataset import KeySource, SectionSpan
 from singcli.errors import InputError
 from singcli.files import read_up_to
 from singcli.music import grid
@@ -24,6 +23,9 @@ from singcli.music.score import LEAD, STEPS_PER_BEAT, Score
 from singcli.music.voices import VoiceRules, assign_voices, with_skyline_lead
 from singcli.preparation import pop909
 from singcli.preparation.limits import Limits, usable_music, validate_score, validate_size
+
+if TYPE_CHECKING:
+    from singcli.dataset import KeySource, SectionSpan
 
 Beats = Literal["file", "annotation", "estimate"]
 BEATS: tuple[Beats, ...] = ("file", "annotation", "estimate")

@@ -15,6 +15,7 @@ Müller, Clausen, "Transposition-invariant self-similarity matrices" (ISMIR 2007
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +33,7 @@ SHIFT_BARS = 4  # bars that agree on a transposition
 SHIFT_GAIN = 0.15  # by which a transposition must exceed the music as it stands
 SHIFT_SIMILARITY = 0.7  # of the bars, transposed
 LONGEST_REST_STEPS = 32
+BLOCK_ENTRIES = 2**19  # of the matrices that are compared at once: 2 MB
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,18 +98,23 @@ def bar_features_from_score(score: Score) -> BarFeatures:
     """Describe the bars of a piece whose notes are known."""
     pitched, plain, onsets = _bar_rows(score)
     length = np.diff(score.bar_beats)
-    common = np.minimum.outer(length, length).astype(np.float32)
-    plain_alike = _turned(pitched, plain, 0) / common
+    common = np.minimum(length[:, None], length).astype(np.float32)
+    plain_alike = _turned(pitched, plain, [0])[0] / common
     alike, shift = plain_alike.copy(), np.zeros(common.shape, np.int8)
     most = np.maximum(along_diagonals(plain_alike) + SHIFT_GAIN, SHIFT_SIMILARITY)
-    for semitones in range(1, N_CLASSES):
+    at_once = max(1, min(N_CLASSES - 1, BLOCK_ENTRIES // max(common.size, 1)))
+    for first in range(1, N_CLASSES, at_once):
+        semitones = np.arange(first, min(first + at_once, N_CLASSES))
         turned = _turned(pitched, plain, semitones) / common
         smooth = along_diagonals(turned)
-        better = smooth > most
-        alike[better], most[better], shift[better] = turned[better], smooth[better], semitones
-    overlap = np.zeros_like(common)
-    for semitones in np.unique(shift):
-        np.copyto(overlap, _overlap(onsets, int(semitones)), where=shift == semitones)
+        rows, columns = np.nonzero(smooth.max(axis=0) > most)
+        best = smooth[:, rows, columns].argmax(axis=0)
+        alike[rows, columns] = turned[best, rows, columns]
+        most[rows, columns] = smooth[best, rows, columns]
+        shift[rows, columns] = semitones[best]
+    overlap = _overlap(onsets, 0)
+    for number in np.flatnonzero(np.bincount(shift.ravel(), minlength=N_CLASSES)[1:]) + 1:
+        np.copyto(overlap, _overlap(onsets, int(number)), where=shift == number)
     tune, rests = _tune(score)
     return BarFeatures(
         alike=relative_similarity(alike, typical=plain_alike),
@@ -128,10 +135,19 @@ def relative_similarity(bars: npt.NDArray[np.floating], typical: Matrix | None =
     typical : np.ndarray, of the same shape, optional
         Where the background is taken from; `bars` itself unless given.
     """
-    below = (bars if typical is None else typical)[np.tril_indices(len(bars), -1)]
-    background = float(np.median(below)) if len(below) else 0.0
+    below = (bars if typical is None else typical)[np.tri(len(bars), k=-1, dtype=np.bool_)]
+    background = _median(below) if len(below) else 0.0
     relative: Matrix = ((bars - background) / max(1.0 - background, 1e-6)).astype(np.float32)
-    return np.clip(relative, -1.0, 1.0)
+    return np.minimum(np.maximum(relative, -1.0), 1.0)
+
+
+def _median(values: npt.NDArray[np.floating]) -> float:
+    """Return `np.median` of a line of numbers, without its detours."""
+    middle = len(values) // 2
+    if len(values) % 2:
+        return float(np.partition(values, middle)[middle])
+    low, high = np.partition(values, (middle - 1, middle))[middle - 1 : middle + 1]
+    return float((low + high) / 2)
 
 
 def _bar_rows(score: Score) -> tuple[Matrix, Matrix, Matrix]:
@@ -149,7 +165,7 @@ def _bar_rows(score: Score) -> tuple[Matrix, Matrix, Matrix]:
     struck = np.zeros((n_steps, N_VOICES, N_CLASSES), np.float32)
     np.add.at(struck, (score.step, score.voice, pitch_class), 1.0)
     change = np.zeros((n_steps + 1, N_VOICES, N_CLASSES), np.float32)
-    np.add.at(change, (score.step, score.voice, pitch_class), 1.0)
+    change[:-1] = struck
     np.add.at(change, (score.step + score.duration, score.voice, pitch_class), -1.0)
     sounding = np.cumsum(change[:-1], axis=0)
 
@@ -174,30 +190,56 @@ def _bar_rows(score: Score) -> tuple[Matrix, Matrix, Matrix]:
     )
 
 
-def _turned(pitched: Matrix, plain: Matrix, semitones: int) -> Matrix:
-    """Return the beats' similarities, summed over each two bars, the column's bar moved up."""
-    turned = np.concatenate([_flat(np.roll(pitched, semitones, axis=-1)), _flat(plain)], axis=1)
-    similarity: Matrix = np.concatenate([_flat(pitched), _flat(plain)], axis=1) @ turned.T
+def _turned(
+    pitched: Matrix, plain: Matrix, semitones: npt.NDArray[np.intp] | Sequence[int]
+) -> Matrix:
+    """Return the beats' similarities, summed over each two bars, the column's bar moved up.
+
+    Returns
+    -------
+    np.ndarray, shape=(n_shifts, n_bars, n_bars)
+    """
+    n_bars, n_pitched = len(pitched), pitched[:1].size
+    turned = np.empty((len(semitones), n_bars, n_pitched + plain[:1].size), np.float32)
+    turned[..., n_pitched:] = _flat(plain)
+    two_octaves = np.concatenate([pitched, pitched], axis=-1)
+    for index, number in enumerate(semitones):
+        turned[index, :, :n_pitched] = _flat(
+            two_octaves[..., N_CLASSES - number : 2 * N_CLASSES - number]
+        )
+    similarity: Matrix = np.concatenate([_flat(pitched), _flat(plain)], axis=1) @ np.swapaxes(
+        turned, 1, 2
+    )
     return similarity
 
 
 def along_diagonals(bars: Matrix) -> Matrix:
-    """Return the best mean over `SHIFT_BARS` bars of a diagonal that contain each pair."""
-    n_bars = len(bars)
+    """Return the best mean over `SHIFT_BARS` bars of a diagonal that contain each pair.
+
+    Parameters
+    ----------
+    bars : np.ndarray, shape=(..., n_bars, n_bars)
+    """
+    n_bars = bars.shape[-1]
     size = min(SHIFT_BARS, n_bars)
-    padded = np.zeros((n_bars + size - 1, n_bars + size - 1), np.float32)
-    for shift in range(size):  # window that begins `size - 1 - shift` bars before its pair
-        padded[shift : shift + n_bars, shift : shift + n_bars] += bars / size
-    best = padded[:n_bars, :n_bars].copy()
-    for shift in range(1, size):
-        np.maximum(best, padded[shift : shift + n_bars, shift : shift + n_bars], out=best)
+    share = bars / size
+    padded = np.zeros((*bars.shape[:-2], n_bars + size - 1, n_bars + size - 1), np.float32)
+    windows = [
+        padded[..., shift : shift + n_bars, shift : shift + n_bars] for shift in range(size)
+    ]  # each that begins `size - 1 - shift` bars before its pair
+    for window in windows:
+        window += share
+    best = windows[0].copy()
+    for window in windows[1:]:
+        np.maximum(best, window, out=best)
     return best
 
 
 def _overlap(onsets: Matrix, semitones: int) -> Matrix:
     """Return notes in common over notes in either, the column's bar moved up."""
-    shared = _flat(onsets) @ _flat(np.roll(onsets, semitones, axis=-1)).T
-    size = onsets.sum(axis=(1, 2))
+    mine = _flat(onsets)
+    moved = _flat(np.roll(onsets, semitones, axis=-1)) if semitones else mine
+    shared, size = mine @ moved.T, mine.sum(axis=1)
     overlap: Matrix = shared / np.maximum(size[:, None] + size - shared, 1.0)
     return overlap
 
@@ -206,15 +248,15 @@ def _tune(score: Score) -> tuple[Vector, Vector]:
     """Return how much of each bar the lead fills, and its rests around the bar lines."""
     lead = score.voice == LEAD
     steps = score.bar_beats.astype(np.int64) * STEPS_PER_BEAT
-    starts = steps[:-1]
-    change = np.zeros(score.n_steps + 1)
-    np.add.at(change, score.step[lead], 1.0)
-    np.add.at(change, score.step[lead] + score.duration[lead], -1.0)
-    sounding = np.cumsum(change[:-1]) > 0
+    starts, n_steps = steps[:-1], score.n_steps
+    begin = score.step[lead]
+    begins = np.bincount(begin, minlength=n_steps + 1)
+    ends = np.bincount(begin + score.duration[lead], minlength=n_steps + 1)
+    sounding = np.cumsum((begins - ends)[:-1]) > 0
     share = np.add.reduceat(sounding, starts) / np.diff(steps)
 
     far = LONGEST_REST_STEPS
-    onset = np.r_[-far, np.unique(score.step[lead]), score.n_steps + far]
+    onset = np.concatenate([[-far], np.flatnonzero(begins), [n_steps + far]])
     after = np.searchsorted(onset, starts)
     since, until = starts - onset[np.maximum(after - 1, 0)], onset[after] - starts
     longest = np.zeros(len(starts))
@@ -246,7 +288,7 @@ def _means(
     total = np.bincount(bar, value.astype(np.float64), minlength=len(count))
     filled = count > 0
     means = total / np.maximum(count, 1)
-    return np.where(filled, means, np.median(means[filled]) if filled.any() else 0.0)
+    return np.where(filled, means, _median(means[filled]) if filled.any() else 0.0)
 
 
 def _flat(rows: Matrix) -> Matrix:
@@ -254,5 +296,6 @@ def _flat(rows: Matrix) -> Matrix:
 
 
 def _unit(rows: Matrix) -> Matrix:
-    length = np.linalg.norm(rows, axis=-1, keepdims=True)
-    return np.asarray(rows / np.where(length > 0, length, 1), np.float32)
+    length = np.sqrt(np.add.reduce(rows * rows, axis=-1, keepdims=True))
+    length[length == 0] = 1
+    return np.asarray(rows / length, np.float32)

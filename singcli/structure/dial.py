@@ -36,10 +36,19 @@ def wanted_overlap(similarity: npt.ArrayLike, strictness: npt.ArrayLike) -> npt.
     return rounded
 
 
-def overlap_map(form: Form, strictness: float) -> npt.NDArray[np.float32]:
+def overlap_map(
+    form: Form, strictness: float, *, wanted: npt.NDArray[np.float32] | None = None
+) -> npt.NDArray[np.float32]:
     """Return the overlap that a form and a strictness ask of every pair of bars.
 
     A section's own strictness goes before that of the song; of two bars the later one's counts.
+
+    Parameters
+    ----------
+    form : Form
+    strictness : float in [0, 1]
+    wanted : np.ndarray, shape=(n_bars, n_bars), optional
+        `wanted_bar_map` of the form, where it is known already.
 
     Returns
     -------
@@ -52,7 +61,8 @@ def overlap_map(form: Form, strictness: float) -> npt.NDArray[np.float32]:
             for s in form.sections
         ]
     )
-    later = np.maximum.outer(np.arange(form.n_bars), np.arange(form.n_bars))
-    overlap = wanted_overlap(wanted_bar_map(form), of_bar[later])
+    bar = np.arange(len(of_bar))
+    later = np.maximum(bar[:, None], bar)
+    overlap = wanted_overlap(wanted_bar_map(form) if wanted is None else wanted, of_bar[later])
     np.fill_diagonal(overlap, 1.0)
     return overlap

@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import tomli_w
 from pydantic import BaseModel, ConfigDict, Field
 
 from singcli.errors import InputError
@@ -122,6 +121,8 @@ def form_from_toml(content: bytes, *, source: str, name: str) -> Form:
 
 def write_preset(form: Form, path: Path) -> None:
     """Write a form as a preset; `read_preset` returns an equal one."""
+    import tomli_w
+
     write_text(path, tomli_w.dumps(values_from_form(form)))
 
 
@@ -145,6 +146,8 @@ def form_from_values(values: Mapping[str, Any], *, source: str) -> Form:
     InputError
         As `read_preset`; `source` says where the values stand.
     """
+    import tomli_w
+
     return form_from_toml(tomli_w.dumps(values).encode(), source=source, name=source)
 
 

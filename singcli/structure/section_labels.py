@@ -29,8 +29,9 @@ class PairTables:
 
     def __init__(self, bars: BarFeatures) -> None:
         self.n_bars = bars.n_bars
-        self._alike = _diagonal_sums(bars.alike)
-        self._overlap = None if bars.overlap is None else _diagonal_sums(bars.overlap)
+        self._has_overlap = bars.overlap is not None
+        matrices = [bars.alike] if bars.overlap is None else [bars.alike, bars.overlap]
+        self._sums = _diagonal_sums(np.array(matrices))
         self._tune = None if bars.tune is None else np.r_[0.0, np.cumsum(bars.tune)]
 
     def pair_features(self, cut: Cut) -> dict[str, Vector]:
@@ -44,19 +45,22 @@ class PairTables:
             section that the shorter one lacks; "tune": difference in how much the lead sounds.
         """
         start, length = np.array(cut, np.intp).T
-        common = np.minimum.outer(length, length)
+        common = np.minimum(length[:, None], length)
         half = (common + 1) // 2
-        place = (start[:, None], start)
-        none = np.zeros_like(half)
-        first = _means(self._alike, place, none, half)
-        second = _means(self._alike, place, np.minimum(half, common - 1), common)
+        late = np.minimum(half, common - 1)
+        begin = start[:, None] * (self.n_bars + 1) + start
+        beyond = np.array([np.zeros_like(half), half, late, common]) * (self.n_bars + 2)
+        sums = self._sums[:, begin + beyond]  # where both begin, and so many bars behind that
+        means = (sums[:, 3] - sums[:, 0]) / common
+        first = (sums[0, 1] - sums[0, 0]) / half
+        second = (sums[0, 3] - sums[0, 2]) / (common - late)
         features = {
-            "alike": _means(self._alike, place, none, common),
+            "alike": means[0],
             "weaker half": np.minimum(first, second),
-            "length": 1.0 - common / np.maximum.outer(length, length),
+            "length": 1.0 - common / np.maximum(length[:, None], length),
         }
-        if self._overlap is not None:
-            features["overlap"] = _means(self._overlap, place, none, common)
+        if self._has_overlap:
+            features["overlap"] = means[1]
         if self._tune is not None:
             share = (self._tune[start + length] - self._tune[start]) / length
             features["tune"] = np.abs(np.subtract.outer(share, share))
@@ -84,12 +88,13 @@ def grouped(scores: Vector) -> list[int]:
     list of int
         Number of each section's group, from 0 in the order of first sections.
     """
-    group = np.arange(len(scores))
+    n_sections = len(scores)
+    group = list(range(n_sections))
     link = scores.copy()
-    np.fill_diagonal(link, _NEVER)
-    size = np.ones(len(scores))
-    while len(link) > 1:
-        one, other = divmod(int(link.argmax()), len(link))
+    link.reshape(-1)[:: n_sections + 1] = _NEVER
+    size = [1.0] * n_sections
+    while n_sections > 1:
+        one, other = divmod(int(link.argmax()), n_sections)
         if link[one, other] <= 0.0:
             break
         joined = (link[one] * size[one] + link[other] * size[other]) / (size[one] + size[other])
@@ -97,31 +102,15 @@ def grouped(scores: Vector) -> list[int]:
         link[one, one] = _NEVER
         link[other] = link[:, other] = _NEVER
         size[one] += size[other]
-        group[group == other] = one
-    return [int(number) for number in _numbered(group)]
-
-
-def _numbered(group: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-    _, first, inverse = np.unique(group, return_index=True, return_inverse=True)
-    return np.argsort(np.argsort(first))[inverse]
+        group = [one if number == other else number for number in group]
+    numbers: dict[int, int] = {}
+    return [numbers.setdefault(number, len(numbers)) for number in group]
 
 
 def _diagonal_sums(bars: npt.NDArray[np.float32]) -> Vector:
-    """Return sums over all earlier pairs of each diagonal, shape=(n_bars + 1, n_bars + 1)."""
-    total = np.zeros((len(bars) + 1, len(bars) + 1))
-    for row, values in enumerate(bars):
-        total[row + 1, 1:] = total[row, :-1] + values
-    return total
-
-
-def _means(
-    sums: Vector,
-    place: tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]],
-    low: npt.NDArray[np.intp],
-    high: npt.NDArray[np.intp],
-) -> Vector:
-    """Average bars `low` to `high` (exclusive) of two stretches, counted from their beginnings."""
-    row, column = place
-    return np.asarray(
-        (sums[row + high, column + high] - sums[row + low, column + low]) / (high - low)
-    )
+    """Return sums over all earlier pairs of each diagonal, shape=(n, (n_bars + 1) ** 2)."""
+    n_matrices, n_bars, _ = bars.shape
+    total = np.zeros((n_matrices, n_bars + 1, n_bars + 1))
+    for row in range(n_bars):
+        np.add(total[:, row, :-1], bars[:, row], out=total[:, row + 1, 1:])
+    return total.reshape(n_matrices, -1)

@@ -14,11 +14,11 @@ Papandreou, Yuille, "Perturb-and-MAP random fields" (ICCV 2011): candidates by n
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
 from singcli.structure.bar_features import BarFeatures, Vector
 from singcli.structure.segment_features import (
@@ -83,14 +83,27 @@ def candidate_cuts(scores: Vector) -> list[tuple[CutTuple, float]]:
     list of (cut, float)
         (first bar, bars) of every section; the sum of their scores.
     """
+    variants = np.concatenate([scores + _bonuses()[:, None], scores + _noise(len(scores))])
+    cuts = dict.fromkeys(best_cuts(variants))
+    table = scores.tolist()
+    return [(cut, float(sum(table[start][length] for start, length in cut))) for cut in cuts]
+
+
+@functools.cache
+def _bonuses() -> Vector:
+    """Return what the lengths are favoured by in turn, shape=(n_variants, LONGEST + 1)."""
     n = np.arange(LONGEST + 1)
     bonuses = [np.zeros(LONGEST + 1)]
     bonuses += [bonus * (n == unit) for unit in UNITS for bonus in UNIT_BONUSES]
     bonuses += [np.full(LONGEST + 1, bonus) for bonus in SECTION_BONUSES]
-    noise = np.random.default_rng(0).gumbel(scale=NOISE, size=(N_NOISY, *scores.shape))
-    variants = np.concatenate([scores + np.stack(bonuses)[:, None], scores + noise])
-    cuts = dict.fromkeys(best_cuts(variants))
-    return [(cut, float(sum(scores[start, length] for start, length in cut))) for cut in cuts]
+    return np.stack(bonuses)
+
+
+@functools.lru_cache(maxsize=4)
+def _noise(n_bars: int) -> Vector:
+    """Return the same noise for every piece of this length, which takes longer than the search."""
+    shape = (N_NOISY, n_bars, LONGEST + 1)
+    return np.random.default_rng(0).gumbel(scale=NOISE, size=shape)
 
 
 def best_cuts(variants: Vector) -> list[CutTuple]:
@@ -104,20 +117,22 @@ def best_cuts(variants: Vector) -> list[CutTuple]:
     best = np.full((n_variants, n_bars + 1), -np.inf)
     best[:, 0] = 0.0
     length_of = np.zeros((n_variants, n_bars + 1), np.intp)
-    row = np.arange(n_variants)
+    flat, row = variants.reshape(n_variants, -1), np.arange(n_variants)
     for stop in range(1, n_bars + 1):
-        lengths = np.arange(1, min(LONGEST, stop) + 1)
-        total = best[:, stop - lengths] + variants[:, stop - lengths, lengths]
+        longest = min(LONGEST, stop)
+        # From one bar on: the last `longest` starts backwards, and beside each its score.
+        of_last = flat[:, (stop - 1) * (LONGEST + 1) + 1 :: -LONGEST][:, :longest]
+        total = best[:, stop - longest : stop][:, ::-1] + of_last
         choice = total.argmax(axis=1)
         best[:, stop] = total[row, choice]
-        length_of[:, stop] = lengths[choice]
-    return [_traced(lengths) for lengths in length_of]
+        length_of[:, stop] = choice + 1
+    return [_traced(lengths) for lengths in length_of.tolist()]
 
 
-def _traced(length_of: npt.NDArray[np.intp]) -> CutTuple:
+def _traced(length_of: Sequence[int]) -> CutTuple:
     stops = [len(length_of) - 1]
     while stops[-1] > 0:
-        stops.append(stops[-1] - int(length_of[stops[-1]]))
+        stops.append(stops[-1] - length_of[stops[-1]])
     return tuple((start, stop - start) for start, stop in pairwise(reversed(stops)))
 
 

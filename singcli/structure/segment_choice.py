@@ -12,6 +12,7 @@ algorithm" (IEEE TASLP 2009): what a description explains, and what it costs.
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
@@ -40,8 +41,10 @@ class CutJudge:
         self._alike = along_diagonals(bars.alike)
         np.fill_diagonal(self._alike, 0.0)
         self._strong = self._alike > STRONG
+        self._n_strong = np.maximum(self._strong.sum(axis=1), 1)
+        self._unlike = np.maximum(WEAK - self._alike, 0.0)
         place = np.arange(bars.n_bars)
-        far = np.abs(np.subtract.outer(place, place)) >= NEAR_BARS
+        far = np.abs(place[:, None] - place) >= NEAR_BARS
         self._repeated = float(np.where(far, self._alike, 0.0).max(axis=1).mean())
 
     def cut_features(
@@ -59,27 +62,34 @@ class CutJudge:
         """
         label, length = np.array(labels), np.array(cut)[:, 1]
         n_sections, n_bars = len(label), self._n_bars
-        same = np.equal.outer(label, label) & ~np.eye(n_sections, dtype=np.bool_)
-        other = np.not_equal.outer(label, label)
-        weight = np.minimum.outer(length, length) / n_bars
-        count = Counter(labels)
-        lengths = Counter(length.tolist())
+        same = label[:, None] == label
+        other = ~same
+        same.reshape(-1)[:: n_sections + 1] = False
+        weight = np.minimum(length[:, None], length) / n_bars
+        kept = np.minimum(np.maximum(odds, -CLEAR_ODDS), CLEAR_ODDS) * weight
+        count, section_bars = Counter(labels), [n for _, n in cut]
+        lengths = Counter(section_bars)
         main = max(lengths, key=lambda bars: lengths[bars] * bars)
-        theme = {name: int(length[label == name][0]) for name in count}
-        single = np.array([count[name] == 1 for name in labels])
+        theme: dict[int, int] = {}
+        for name, n in zip(labels, section_bars, strict=True):
+            theme.setdefault(name, n)
+        single = sum(n for k, n in zip(labels, section_bars, strict=True) if count[k] == 1)
+        again = sum(n == before for before, n in pairwise(section_bars))
         return {
             "sections": n_sections / 10,
             "sections per 8 bars": 8 * n_sections / n_bars,
-            "agreement": _clear(odds, weight, same),
-            "separation": _clear(-odds, weight, other),
+            "agreement": _sum_below(kept, same) / n_sections,
+            "separation": (0.0 - _sum_below(kept, other)) / n_sections,
             "main length": lengths[main] * main / n_bars,
             "labels per section": len(count) / n_sections,
-            "lengths differ": sum(abs(n - theme[k]) for k, n in zip(labels, length, strict=True))
+            "lengths differ": sum(
+                abs(n - theme[k]) for k, n in zip(labels, section_bars, strict=True)
+            )
             / n_bars,
             "new bars": sum(theme.values()) / n_bars,
             "always together": _always_together(labels) / n_sections,
-            "single": float(length[single].sum()) / n_bars,
-            "like the last": float(np.mean(length[1:] == length[:-1])) if n_sections > 1 else 0.0,
+            "single": single / n_bars,
+            "like the last": again / (n_sections - 1) if n_sections > 1 else 0.0,
             "alike within labels": _best(alike, same, length) / n_bars,
             "alike across labels": _best(alike, other, length) / n_bars,
             **self._explained(label, length),
@@ -89,13 +99,14 @@ class CutJudge:
         self, label: npt.NDArray[np.intp], length: npt.NDArray[np.intp]
     ) -> dict[str, float]:
         """Compare the pairs of bars that the labels join with the pairs that are alike."""
-        place = np.concatenate([np.arange(n) for n in length])
-        key = np.repeat(label, length) * self._n_bars + place
-        joined = np.equal.outer(key, key)
-        np.fill_diagonal(joined, False)  # noqa: FBT003 - numpy takes it by position
+        # Bars have the same key if they have the same place in sections of one label.
+        first_key = label * self._n_bars - (np.cumsum(length) - length)
+        key = np.repeat(first_key, length) + np.arange(self._n_bars)
+        joined = key[:, None] == key
+        joined.reshape(-1)[:: self._n_bars + 1] = False
         explained = float(np.where(joined, self._alike, 0.0).max(axis=1).mean())
-        false = np.maximum(WEAK - self._alike, 0.0)[joined].sum()
-        missed = (self._strong & ~joined).sum(axis=1) / np.maximum(self._strong.sum(axis=1), 1)
+        false = self._unlike[joined].sum()
+        missed = (self._strong > joined).sum(axis=1) / self._n_strong
         return {
             "repeats explained": explained - self._repeated,
             "repeats claimed": float(false) / (3 * self._n_bars),
@@ -103,18 +114,23 @@ class CutJudge:
         }
 
 
-def _clear(odds: Vector, weight: Vector, chosen: npt.NDArray[np.bool_]) -> float:
-    """Sum clear odds over pairs of sections, by their bars, per section."""
-    kept = np.clip(odds, -CLEAR_ODDS, CLEAR_ODDS) * weight
-    return float(kept[np.tril(chosen, -1)].sum()) / len(odds)
+def _sum_below(values: Vector, chosen: npt.NDArray[np.bool_]) -> float:
+    """Sum the chosen values below the diagonal."""
+    return float(values[chosen & _below(len(values))].sum())
+
+
+@functools.lru_cache(maxsize=64)
+def _below(size: int) -> npt.NDArray[np.bool_]:
+    return np.tri(size, k=-1, dtype=np.bool_)
 
 
 def _best(alike: Vector, chosen: npt.NDArray[np.bool_], length: npt.NDArray[np.intp]) -> float:
     """Sum over all bars the likeness of their section to the chosen one that is most alike."""
-    if not chosen.any():
+    compared = chosen.any(axis=1)
+    if not compared.any():
         return 0.0
     best = np.where(chosen, alike, -1.0).max(axis=1)
-    return float((length * np.where(chosen.any(axis=1), best, 0.0)).sum())
+    return float((length * np.where(compared, best, 0.0)).sum())
 
 
 def _always_together(labels: Sequence[int]) -> int:

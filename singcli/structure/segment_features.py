@@ -6,6 +6,8 @@ Conventions
 - A feature of a bar line has the shape (n_bars,): of the line at which each bar begins; that at
   the beginning of the piece is 0. A feature of a stretch has the shape (n_bars, LONGEST + 1): of
   the bars [start, start + n); 0 where the piece has no such stretch.
+- What is computed for all matrices of a piece at once has them on the first axis. What depends on
+  the number of bars alone is kept for the next piece of that length.
 - A *repeat* of a stretch is another, not overlapping stretch of the same length, compared bar by
   bar.
 
@@ -21,9 +23,11 @@ Cambouropoulos, "The local boundary detection model" (ICMC 2001): rests of the t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from singcli.structure.bar_features import BarFeatures, Vector
 
@@ -36,54 +40,63 @@ SIDES = (1, 2, 4)
 TEXTURES = ("lead_density", "lead_pitch", "density", "pitch", "velocity")
 SINGLE_LENGTHS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 16, 20, 24)
 
-_NEVER = np.float32(-1e6)
+BLOCK_ENTRIES = 2**18  # of the stretches' sums that are compared at once: 1 MB
 
 Features = dict[str, Vector]
+Places = npt.NDArray[np.intp]
 
 
 def line_features(bars: BarFeatures) -> Features:
     """Return what speaks for a boundary at each bar line."""
     found: Features = {}
-    for name, matrix in _matrices(bars):
+    names, matrices = _matrices(bars)
+    excess = np.maximum(matrices - _same(names), 0.0)
+    stripes = [(side, *_stripe_ends(excess, side)) for side in STRIPES]
+    for index, name in enumerate(names):
         for side in CHECKERBOARDS[name]:
-            found[f"{name} checkerboard {side}"] = _checkerboard(matrix, side)
-        excess = np.maximum(matrix - SAME[name], 0.0)
-        for side in STRIPES:
-            begins, ends = _stripe_ends(excess, side)
-            found[f"{name} begins {side}"], found[f"{name} ends {side}"] = begins, ends
+            found[f"{name} checkerboard {side}"] = _checkerboard(matrices[index], side)
+        for side, begins, ends in stripes:
+            found[f"{name} begins {side}"] = begins[index]
+            found[f"{name} ends {side}"] = ends[index]
     if bars.tune is not None and bars.rests is not None and bars.texture is not None:
-        for side in SIDES:
-            change = _change(bars.tune[:, None], side)[:, 0]
+        changes = _changes(np.column_stack([bars.tune, bars.texture]))
+        for side, change in zip(SIDES, changes[..., 0], strict=True):
             found[f"tune enters {side}"] = np.maximum(change, 0.0)
             found[f"tune leaves {side}"] = np.maximum(-change, 0.0)
         found["longest rest"], found["rest before"], found["rest after"] = bars.rests.T
-        for side in SIDES[1:]:
-            for name, change in zip(TEXTURES, _change(bars.texture, side).T, strict=True):
-                found[f"{name} {side}"] = np.abs(change)
-    return {name: _without_first(value) for name, value in found.items()}
+        for side, columns in zip(SIDES[1:], np.abs(changes[1:, :, 1:]), strict=True):
+            for name, change in zip(TEXTURES, columns.T, strict=True):
+                found[f"{name} {side}"] = change
+    lines = np.array(list(found.values()))
+    lines[:, :1] = 0.0
+    return dict(zip(found, lines, strict=True))
 
 
 def stretch_features(bars: BarFeatures) -> Features:
     """Return what speaks for each stretch of bars as a section."""
     n_bars = np.arange(LONGEST + 1)
     found: Features = {}
-    for name, matrix in _matrices(bars):
-        best, adjacent, left, right = _repeats(matrix)
-        repeat, inner = np.maximum(best - SAME[name], 0.0), _inner_repeat(matrix)
-        following, inner = (np.maximum(v - SAME[name], 0.0) for v in (adjacent, inner))
-        uniform = _uniformity(matrix)
+    names, matrices = _matrices(bars)
+    best, lefts, rights, adjacent = _repeats(matrices)
+    compared = np.stack([best, adjacent, _inner_repeat(matrices)])
+    above = np.maximum(compared - _same(names), 0.0)
+    sides = np.stack([lefts, rights, np.minimum(lefts, rights)])
+    edges = np.maximum(sides - EDGE, 0.0)
+    uniformity = _uniformity(matrices)
+    by_bars, uniform_by_bars = above * n_bars, uniformity * n_bars
+    for index, name in enumerate(names):
         found |= {
-            f"{name} repeat": repeat,
-            f"{name} repeat, bars": repeat * n_bars,
-            f"{name} next": following,
-            f"{name} next, bars": following * n_bars,
-            f"{name} left edge": np.maximum(left - EDGE, 0.0),
-            f"{name} right edge": np.maximum(right - EDGE, 0.0),
-            f"{name} edges": np.maximum(np.minimum(left, right) - EDGE, 0.0),
-            f"{name} halves": inner,
-            f"{name} halves, bars": inner * n_bars,
-            f"{name} uniform": uniform,
-            f"{name} uniform, bars": uniform * n_bars,
+            f"{name} repeat": above[0, index],
+            f"{name} repeat, bars": by_bars[0, index],
+            f"{name} next": above[1, index],
+            f"{name} next, bars": by_bars[1, index],
+            f"{name} left edge": edges[0, index],
+            f"{name} right edge": edges[1, index],
+            f"{name} edges": edges[2, index],
+            f"{name} halves": above[2, index],
+            f"{name} halves, bars": by_bars[2, index],
+            f"{name} uniform": uniformity[index],
+            f"{name} uniform, bars": uniform_by_bars[index],
         }
     if bars.tune is not None:
         spread = _variance(bars.tune)
@@ -91,6 +104,7 @@ def stretch_features(bars: BarFeatures) -> Features:
     return found | _ends(bars.n_bars)
 
 
+@functools.cache
 def length_features() -> dict[str, Vector]:
     """Return what speaks for each length, shape=(LONGEST + 1,) each."""
     n = np.arange(LONGEST + 1)
@@ -106,14 +120,15 @@ def length_features() -> dict[str, Vector]:
     }
 
 
-def _matrices(bars: BarFeatures) -> Iterator[tuple[str, Vector]]:
-    yield "alike", bars.alike.astype(np.float64)
-    if bars.overlap is not None:
-        yield "overlap", bars.overlap.astype(np.float64)
+def _matrices(bars: BarFeatures) -> tuple[tuple[str, ...], Vector]:
+    """Return what the bars are compared by, and the matrices, shape=(n, n_bars, n_bars)."""
+    if bars.overlap is None:
+        return ("alike",), np.array([bars.alike], np.float64)
+    return ("alike", "overlap"), np.array([bars.alike, bars.overlap], np.float64)
 
 
-def _without_first(lines: Vector) -> Vector:
-    return np.asarray(np.r_[0.0, lines[1:]])
+def _same(names: Sequence[str]) -> Vector:
+    return np.array([SAME[name] for name in names])[:, None, None]
 
 
 def _checkerboard(bars: Vector, side: int) -> Vector:
@@ -121,107 +136,188 @@ def _checkerboard(bars: Vector, side: int) -> Vector:
 
     Source: Foote (2000), with a Gaussian taper; beyond the piece the matrix is mirrored.
     """
+    kernel, place = _checkerboard_kernel(side), _mirrored_places(len(bars), side)
+    padded = bars[place[:, None], place]
+    windows = np.lib.stride_tricks.as_strided(  # of the diagonal alone
+        padded,
+        (len(bars), *kernel.shape),
+        (sum(padded.strides), *padded.strides),
+        writeable=False,
+    )
+    changes: Vector = (windows * kernel).reshape(len(bars), -1).sum(axis=1)
+    return changes
+
+
+@functools.cache
+def _checkerboard_kernel(side: int) -> Vector:
     place = np.arange(-side, side) + 0.5
     half = np.sign(place) * np.exp(-0.5 * (place / (0.5 * side)) ** 2)
     kernel = np.outer(half, half)
-    kernel /= np.abs(kernel).sum()
-    padded = np.pad(bars, side, mode="reflect" if len(bars) > side else "edge")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, kernel.shape)
-    return np.array([(windows[b, b] * kernel).sum() for b in range(len(bars))])
+    return np.asarray(kernel / np.abs(kernel).sum())
+
+
+@functools.lru_cache(maxsize=32)
+def _mirrored_places(n_bars: int, side: int) -> Places:
+    """Return which bar stands for each one of the piece with `side` more before and behind it."""
+    return np.pad(np.arange(n_bars), side, mode="reflect" if n_bars > side else "edge")
 
 
 def _stripe_ends(excess: Vector, side: int) -> tuple[Vector, Vector]:
     """Return the strongest stripe that begins, and that ends, at each bar line."""
-    n_bars = len(excess)
-    padded = np.pad(excess, side)
-    total = np.zeros_like(padded)
-    for shift in range(side):
-        total[: len(padded) - shift, : len(padded) - shift] += padded[shift:, shift:] / side
-    after, before = total[side : side + n_bars, side : side + n_bars], total[:n_bars, :n_bars]
+    n_bars = excess.shape[-1]
+    size = n_bars + 2 * side
+    padded = np.zeros((len(excess), size, size))
+    padded[:, side:-side, side:-side] = excess / side
+    total = padded.copy()
+    for shift in range(1, side):
+        total[:, : size - shift, : size - shift] += padded[:, shift:, shift:]
+    after, before = total[:, side : side + n_bars, side : side + n_bars], total[:, :n_bars, :n_bars]
     change = after - before
-    np.fill_diagonal(change, 0.0)
-    return np.maximum(change, 0.0).max(axis=1), np.maximum(-change, 0.0).max(axis=1)
+    change.reshape(len(excess), -1)[:, :: n_bars + 1] = 0.0  # the diagonals
+    return change.max(axis=2), np.maximum(-change.min(axis=2), 0.0)
 
 
-def _change(columns: Vector, side: int) -> Vector:
-    """Return the mean of `side` bars after each line minus that before, shape as `columns`."""
-    n_bars = len(columns)
-    total = np.vstack([np.zeros((1, columns.shape[1])), np.cumsum(columns, axis=0)])
-    bar = np.arange(n_bars)
+def _changes(columns: Vector) -> Vector:
+    """Return the means of bars after each line minus those before, shape=(n_sides, n_bars, n)."""
+    n_bars, n_columns = columns.shape
+    total = np.zeros((n_bars + 1, n_columns))
+    np.cumsum(columns, axis=0, out=total[1:])
+    bar, side = np.arange(n_bars), np.array(SIDES)[:, None]
     stop, start = np.minimum(bar + side, n_bars), np.maximum(bar - side, 0)
-    after = (total[stop] - total[bar]) / (stop - bar)[:, None]
-    before = (total[bar] - total[start]) / np.maximum(bar - start, 1)[:, None]
+    after = (total[stop] - total[:-1]) / (stop - bar)[..., None]
+    before = (total[:-1] - total[start]) / np.maximum(bar - start, 1)[..., None]
     return np.asarray(after - before)
 
 
-def _repeats(bars: Vector) -> tuple[Vector, Vector, Vector, Vector]:
+def _repeats(bars: Vector) -> Vector:
     """Compare every stretch with all its repeats.
 
     Returns
     -------
-    best : np.ndarray, shape=(n_bars, LONGEST + 1)
-        Similarity to the best repeat.
-    adjacent : np.ndarray
-        To the stretch that follows or precedes at once, whichever is more alike.
-    left, right : np.ndarray
-        By how much a repeat exceeds the bars to its left (right): high where it begins (ends)
-        there, low inside a longer repeat. At most the similarity of the repeat.
+    np.ndarray, shape=(4, n_matrices, n_bars, LONGEST + 1)
+        Similarity to the best repeat; left and right, by how much a repeat exceeds the bars to its
+        left (right): high where it begins (ends) there, low inside a longer repeat, at most the
+        similarity of the repeat; and similarity to the stretch that follows or precedes at once,
+        whichever is more alike.
     """
-    n_bars = len(bars)
-    best, adjacent, left, right = np.zeros((4, n_bars, LONGEST + 1))
-    beside = np.pad(np.maximum(bars, 0.0), 1).astype(np.float32)
-    row = bars.astype(np.float32)
-    total = np.zeros_like(row)
-    for n in range(1, min(LONGEST, n_bars // 2) + 1):
-        count = n_bars - n + 1
-        total = total[:count, :count] + row[n - 1 :, n - 1 :]
-        for near in (total[n - 1 :], total[:, n - 1 :]):  # stretches that now overlap, for good
-            np.fill_diagonal(near, _NEVER)
-        mean = total / np.float32(n)
-        best[:count, n] = mean.max(axis=1)
-        left[:count, n] = (mean - beside[:count, :count]).max(axis=1)
-        right[:count, n] = (mean - beside[n + 1 :, n + 1 :]).max(axis=1)
-        following = np.diagonal(mean, n)
-        adjacent[: count - n, n] = following
-        adjacent[n:count, n] = np.maximum(adjacent[n:count, n], following)
-    return best, adjacent, left, right
+    n_matrices, n_bars, _ = bars.shape
+    found = np.zeros((4, n_matrices, n_bars, LONGEST + 1))
+    # Repeats lie on the rows here, and the stretches that they repeat on the columns.
+    turned = np.full((n_matrices, n_bars + LONGEST, n_bars + LONGEST), -np.inf, np.float32)
+    turned[:, :n_bars, :n_bars] = bars.transpose(0, 2, 1)
+    beside = np.zeros((n_matrices, n_bars + LONGEST + 2, n_bars + LONGEST + 2), np.float32)
+    of_piece = beside[:, 1 : n_bars + 1, 1 : n_bars + 1]
+    np.maximum(turned[:, :n_bars, :n_bars], 0.0, out=of_piece)
+    before = beside[:, :n_bars, :n_bars].transpose(1, 0, 2)
+    bar = np.arange(n_bars)
+    distance = np.abs(bar[:, None] - bar)
+    longest = min(LONGEST, n_bars // 2)
+    at_once = max(1, BLOCK_ENTRIES // max(bars.size, 1))
+    total = np.float32(0.0)
+    for low in range(1, longest + 1, at_once):
+        lengths = np.arange(low, min(low + at_once, longest + 1))
+        sums = _down_the_diagonals(turned[:, low - 1 :, low - 1 :], n_bars, len(lengths)).copy()
+        index, row, column = np.nonzero(distance == lengths[:, None, None] - 1)
+        sums[index, row, :, column] = -np.inf  # stretches that overlap from here on
+        for own in sums:
+            own += total
+            total = own
+        mean = sums / lengths.astype(np.float32)[:, None, None, None]
+        behind = _down_the_diagonals(beside[:, low + 1 :, low + 1 :], n_bars, len(lengths))
+        figures = (mean, mean - before, mean - behind)
+        best = np.stack([figure.max(axis=1) for figure in figures])
+        best[np.isneginf(best)] = 0.0  # no such stretch, or none that could repeat it
+        found[:3, :, :, low : low + len(lengths)] = best.transpose(0, 2, 3, 1)
+        index, start = np.nonzero(bar <= n_bars - 2 * lengths[:, None])
+        length = lengths[index]
+        following = mean[index, start + length, :, start].T
+        found[3][:, start, length] = following
+        next_one = found[3][:, start + length, length]
+        found[3][:, start + length, length] = np.maximum(next_one, following)
+    return found
+
+
+def _down_the_diagonals(
+    matrices: npt.NDArray[np.float32], n_bars: int, n_lengths: int
+) -> npt.NDArray[np.float32]:
+    """Return a view of matrices moved up and to the left in turn, by 0, 1, ... rows and columns.
+
+    Returns
+    -------
+    np.ndarray, shape=(n_lengths, n_bars, n_matrices, n_bars)
+        By move, row, matrix and column.
+    """
+    of_matrix, down, across = matrices.strides
+    return np.lib.stride_tricks.as_strided(
+        matrices,
+        (n_lengths, n_bars, len(matrices), n_bars),
+        (down + across, down, of_matrix, across),
+        writeable=False,
+    )
 
 
 def _inner_repeat(bars: Vector) -> Vector:
     """Return how alike the two halves of each stretch are; 0 for odd lengths."""
-    n_bars = len(bars)
-    halves = np.zeros((n_bars, LONGEST + 1))
-    for half in range(1, min(LONGEST, n_bars) // 2 + 1):
-        total = np.r_[0.0, np.cumsum(np.diagonal(bars, -half))]
-        means = (total[half:] - total[:-half]) / half
-        halves[: len(means), 2 * half] = means
+    n_matrices, n_bars, _ = bars.shape
+    halves = np.zeros((n_matrices, n_bars, LONGEST + 1))
+    half, place, compared, start = _half_places(n_bars)
+    total = np.zeros((n_matrices, LONGEST // 2 + 1, n_bars + 1))
+    total[:, half, place + 1] = bars[:, place + half, place]
+    np.cumsum(total, axis=2, out=total)
+    means = (total[:, compared, start + compared] - total[:, compared, start]) / compared
+    halves[:, start, 2 * compared] = means
     return halves
+
+
+@functools.lru_cache(maxsize=8)
+def _half_places(n_bars: int) -> tuple[Places, Places, Places, Places]:
+    """Return all pairs of bars at a distance of half a stretch, and the stretches.
+
+    Both as half their length, and the place where they begin.
+    """
+    half, place = np.arange(LONGEST // 2 + 1)[:, None], np.arange(n_bars)
+    pair_half, pair_place = np.nonzero((half > 0) & (place < n_bars - half))
+    compared, start = np.nonzero((half > 0) & (place <= n_bars - 2 * half))
+    return pair_half, pair_place, compared, start
 
 
 def _uniformity(bars: Vector) -> Vector:
     """Return the mean similarity of the pairs of different bars in each stretch."""
-    n_bars = len(bars)
-    area = np.zeros((n_bars + 1, n_bars + 1))
-    area[1:, 1:] = (bars - np.diag(np.diagonal(bars))).cumsum(axis=0).cumsum(axis=1)
-    means = np.zeros((n_bars, LONGEST + 1))
-    for n in range(2, min(LONGEST, n_bars) + 1):
-        start = np.arange(n_bars - n + 1)
-        stop = start + n
-        inside = area[stop, stop] - area[start, stop] - area[stop, start] + area[start, start]
-        means[start, n] = inside / (n * (n - 1))
+    n_matrices, n_bars, _ = bars.shape
+    others = bars.copy()
+    others.reshape(n_matrices, -1)[:, :: n_bars + 1] = 0.0  # the diagonals
+    area = np.zeros((n_matrices, n_bars + 1, n_bars + 1))
+    area[:, 1:, 1:] = others.cumsum(axis=1).cumsum(axis=2)
+    start, n = _stretch_places(n_bars)
+    start, n = start[n_bars:], n[n_bars:]  # two bars and more
+    stop = start + n
+    inside = area[:, stop, stop] - area[:, start, stop] - area[:, stop, start]
+    inside += area[:, start, start]
+    means = np.zeros((n_matrices, n_bars, LONGEST + 1))
+    means[:, start, n] = inside / (n * (n - 1))
     return means
 
 
 def _variance(values: Vector) -> Vector:
     n_bars = len(values)
-    one, two = (np.r_[0.0, np.cumsum(values**power)] for power in (1, 2))
+    total = np.zeros((2, n_bars + 1))
+    np.cumsum([values, values**2], axis=1, out=total[:, 1:])
+    start, n = _stretch_places(n_bars)
+    mean, mean_of_squares = (total[:, start + n] - total[:, start]) / n
     spread = np.zeros((n_bars, LONGEST + 1))
-    for n in range(1, min(LONGEST, n_bars) + 1):
-        mean = (one[n:] - one[:-n]) / n
-        spread[: n_bars - n + 1, n] = (two[n:] - two[:-n]) / n - mean**2
+    spread[start, n] = mean_of_squares - mean**2
     return spread
 
 
+@functools.lru_cache(maxsize=8)
+def _stretch_places(n_bars: int) -> tuple[Places, Places]:
+    """Return first bar and length of all stretches, the shorter ones first."""
+    n = np.arange(1, LONGEST + 1)[:, None]
+    index, start = np.nonzero(np.arange(n_bars) <= n_bars - n)
+    return start, index + 1
+
+
+@functools.lru_cache(maxsize=8)
 def _ends(n_bars: int) -> Features:
     """Mark stretches at the ends of the piece, where intros, codas and pickups lie."""
     lengths = np.arange(LONGEST + 1)

@@ -7,10 +7,10 @@ songs generated in forms of all kinds, none of them a bundled preset.
 from __future__ import annotations
 
 import functools
-import importlib.resources
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 FILE_NAME = "segmentation_weights.toml"
@@ -45,5 +45,4 @@ def bundled_weights(source: Source, level: Level) -> SegmentationWeights:
 
 @functools.cache
 def _bundled_table() -> dict[str, Any]:
-    file = importlib.resources.files("singcli.structure") / FILE_NAME
-    return tomllib.loads(file.read_text(encoding="utf-8"))
+    return tomllib.loads(Path(__file__).with_name(FILE_NAME).read_text(encoding="utf-8"))

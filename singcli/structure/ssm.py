@@ -15,12 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from singcli.music.roll import chroma, onset_roll, sounding_roll
-from singcli.music.score import LEAD, N_PITCHES, N_VOICES, STEPS_PER_BEAT, Score
+from singcli.music.roll import chroma, pitch_class_counts
+from singcli.music.score import LEAD, MIN_PITCH, N_PITCHES, N_VOICES, STEPS_PER_BEAT, Score
 from singcli.structure.texture import Texture
 
 Matrix = npt.NDArray[np.float32]
@@ -66,17 +67,43 @@ def beat_features(
     beats = (*outer, n_steps // STEPS_PER_BEAT)
     harmony = chroma(sounding).reshape(*beats, STEPS_PER_BEAT, -1).sum(axis=-2)
     tune = onsets[..., LEAD, :].reshape(*beats, -1).astype(np.float32)
-    rhythm = np.minimum(onsets.sum(axis=(-2, -1)), LOUDEST_RHYTHM).reshape(*beats, -1)
-    return unit_rows(
-        np.concatenate(
-            [
-                unit_rows(harmony),
-                LEAD_ONSET_WEIGHT * unit_rows(tune),
-                RHYTHM_WEIGHT * unit_rows(rhythm.astype(np.float32)),
-            ],
-            axis=-1,
-        )
-    )
+    rhythm = onsets.sum(axis=(-2, -1)).reshape(*beats, -1)
+    return _weighted_rows(harmony, tune, rhythm)
+
+
+def _weighted_rows(
+    harmony: npt.NDArray[np.float32],
+    tune: npt.NDArray[np.float32],
+    rhythm: npt.NDArray[np.integer[Any]],
+) -> npt.NDArray[np.float32]:
+    """Return the rows of `beat_features` from what they count.
+
+    Parameters
+    ----------
+    harmony : np.ndarray, shape=(..., n_beats, N_VOICES * 12)
+        Steps in which a pitch class sounds, times the pitches.
+    tune : np.ndarray, shape=(..., n_beats, STEPS_PER_BEAT * N_PITCHES), 0 or 1
+    rhythm : np.ndarray, shape=(..., n_beats, STEPS_PER_BEAT)
+        Onsets.
+    """
+    loudness = np.minimum(rhythm, LOUDEST_RHYTHM).astype(np.float32)
+    features = np.empty((*harmony.shape[:-1], RHYTHM_COLUMNS.stop), np.float32)
+    features[..., CHROMA_COLUMNS] = unit_rows(harmony)
+    np.multiply(LEAD_ONSET_WEIGHT, unit_rows(tune), out=features[..., TUNE_COLUMNS])
+    np.multiply(RHYTHM_WEIGHT, unit_rows(loudness), out=features[..., RHYTHM_COLUMNS])
+    return unit_rows(features)
+
+
+def _features_of_score(score: Score) -> npt.NDArray[np.float32]:
+    """Return `beat_features` of a score, counted note by note: rolls are mostly empty."""
+    step, n_beats, n_steps = score.step.astype(np.intp), score.n_beats, score.n_steps
+    pitch = score.pitch.astype(np.intp) - MIN_PITCH
+    rhythm = np.bincount(step, minlength=n_steps).reshape(n_beats, STEPS_PER_BEAT)
+    tune = np.zeros((n_steps, N_PITCHES), np.float32)
+    lead = score.voice == LEAD
+    tune[step[lead], pitch[lead]] = 1.0
+    harmony = pitch_class_counts(score).reshape(n_beats, STEPS_PER_BEAT, N_VOICES * 12).sum(axis=1)
+    return _weighted_rows(harmony, tune.reshape(n_beats, -1), rhythm)
 
 
 def ssm_from_features(features: npt.NDArray[np.float32], *, window_beats: int = 1) -> Matrix:
@@ -93,9 +120,11 @@ def ssm_from_features(features: npt.NDArray[np.float32], *, window_beats: int = 
     sounding = np.diagonal(similarity) > 0
     if window_beats > 1:
         _average_along_diagonals(similarity, window_beats)
-        similarity[~sounding] = 0.0
-        similarity[:, ~sounding] = 0.0
-    return similarity.clip(0.0, 1.0, out=similarity)
+        if not sounding.all():
+            similarity[~sounding] = 0.0
+            similarity[:, ~sounding] = 0.0
+    np.maximum(similarity, 0.0, out=similarity)
+    return np.minimum(similarity, 1.0, out=similarity)
 
 
 def ssm_from_score(score: Score, *, window_beats: int = WINDOW_BEATS) -> Matrix:
@@ -105,8 +134,7 @@ def ssm_from_score(score: Score, *, window_beats: int = WINDOW_BEATS) -> Matrix:
     -------
     np.ndarray, shape=(n_beats, n_beats), float32 in [0, 1]
     """
-    features = beat_features(onset_roll(score), sounding_roll(score))
-    return ssm_from_features(features, window_beats=window_beats)
+    return ssm_from_features(_features_of_score(score), window_beats=window_beats)
 
 
 def chroma_ssm(score: Score) -> Matrix:
@@ -116,7 +144,7 @@ def chroma_ssm(score: Score) -> Matrix:
     -----
     Source: SING, section 3; differs in the row: a beat of the score instead of an estimated beat.
     """
-    by_step = chroma(sounding_roll(score)).sum(axis=1)
+    by_step = pitch_class_counts(score).sum(axis=1)
     by_beat = by_step.reshape(score.n_beats, STEPS_PER_BEAT, 12).sum(axis=1)
     return ssm_from_features(unit_rows(by_beat))
 
@@ -174,21 +202,25 @@ def _average_along_diagonals(matrix: Matrix, window_beats: int) -> None:
                 rows = slice(top + shift - first, bottom + shift - first)
                 columns = slice(left + shift, right + shift)
                 total[top - low : bottom - low, left:right] += originals[rows, columns]
-        matrix[low:high] = total / _pair_counts(slice(low, high), n_beats, window_beats)
+        np.divide(
+            total, _pair_counts(slice(low, high), n_beats, window_beats), out=matrix[low:high]
+        )
         originals = originals[max(0, high - back) - first : high - first]
 
 
 def _pair_counts(rows: slice, n_beats: int, window_beats: int) -> Matrix:
     """Return how many beat pairs each window of these rows holds, shape=(n_rows, n_beats)."""
-    beat = np.arange(n_beats, dtype=np.int32)
+    beat = np.arange(n_beats, dtype=np.float32)
     before = np.minimum(beat, window_beats // 2)
-    after = np.minimum(n_beats - 1 - beat, window_beats - window_beats // 2 - 1)
-    pairs = np.minimum.outer(before[rows], before) + np.minimum.outer(after[rows], after) + 1
-    return pairs.astype(np.float32)
+    after = np.minimum(n_beats - 1 - beat, window_beats - window_beats // 2 - 1) + 1
+    pairs: Matrix = np.minimum(before[rows, None], before)
+    pairs += np.minimum(after[rows, None], after)
+    return pairs
 
 
 def unit_rows(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Scale rows to length 1 and leave zero rows alone."""
-    length = np.linalg.norm(rows, axis=-1, keepdims=True)
-    scaled: Matrix = (rows / np.where(length > 0, length, 1)).astype(np.float32)
+    length = np.sqrt(np.add.reduce(rows * rows, axis=-1, keepdims=True))
+    length[length == 0] = 1
+    scaled: Matrix = (rows / length).astype(np.float32, copy=False)
     return scaled
