@@ -15,10 +15,12 @@ Conventions
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import hashlib
 import os
 import re
+import stat
 import unicodedata
 import zipfile
 from collections import Counter
@@ -37,6 +39,7 @@ ZIP_SUFFIX = ".zip"
 ENCRYPTED = 0x1  # bit of a member's flags
 _LICENCE_NAME = re.compile(r"(licen[cs]e|copying)([._-].*)?", re.IGNORECASE)
 _MAX_ID = 120
+_NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.EBADF, errno.ELOOP)
 MAX_RATIO = 200  # of unpacked to packed size; music shrinks to a tenth, zeros to a thousandth
 
 
@@ -265,12 +268,14 @@ class SourceReader:
             If it cannot be read, or is too large.
         """
         try:
-            if not source.path.is_file():
-                raise InputError(f"{source.name}: not a file that can be read")
-            if source.member is not None:
+            if source.member is None:
+                content = _read_up_to(str(source.path), self._max_bytes)
+            elif source.path.is_file():
                 content = self._archive(source.path).read(source.member, self._max_bytes)
             else:
-                content = _read_up_to(source.path, self._max_bytes)
+                raise InputError(f"{source.name}: not a file that can be read")
+        except _NoFileError as error:
+            raise InputError(f"{source.name}: {error}") from error
         except PermissionError as error:
             raise InputError(f"{source.name}: cannot be read ({error.strerror})") from error
         except UNPACKING_ERRORS as error:
@@ -282,13 +287,14 @@ class SourceReader:
     def side_files(self, source: Source) -> Mapping[str, str]:
         """Return the annotations beside a source, those that exist, by file name."""
         texts = {}
+        folder = os.path.dirname(source.path)
         for name in SIDE_FILES:
             with contextlib.suppress(*UNPACKING_ERRORS):
                 if source.member is not None:
                     beside = str(PurePosixPath(source.member).with_name(name))
                     content = self._archive(source.path).read(beside, MAX_TEXT_BYTES)
                 else:
-                    content = _read_up_to(source.path.with_name(name), MAX_TEXT_BYTES)
+                    content = _read_up_to(os.path.join(folder, name), MAX_TEXT_BYTES)
                 if content is not None:
                     texts[name] = content.decode(errors="replace")
         return texts
@@ -364,11 +370,27 @@ class _Archive:
         return self._texts[name]
 
 
-def _read_up_to(path: Path, limit: int) -> bytes | None:
-    if not path.is_file():
-        raise OSError("not a file that can be read")
-    with path.open("rb") as file:
-        content = file.read(limit + 1)
+class _NoFileError(OSError):
+    """There is nothing that could be read to an end."""
+
+
+def _read_up_to(path: str, limit: int) -> bytes | None:
+    """Return the content of a file, None where it is larger than `limit` bytes."""
+    try:
+        facts = os.stat(path)
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno not in _NOTHING_THERE:
+            raise
+        raise _NoFileError("not a file that can be read") from error
+    if not stat.S_ISREG(facts.st_mode):
+        raise _NoFileError("not a file that can be read")
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        content = os.read(handle, min(facts.st_size, limit) + 1)
+        while len(content) <= limit and (more := os.read(handle, limit + 1 - len(content))):
+            content += more
+    finally:
+        os.close(handle)
     return content if len(content) <= limit else None
 
 
@@ -376,8 +398,9 @@ def _read_up_to(path: Path, limit: int) -> bytes | None:
 def _texts_in_folder(folder: Path, name: re.Pattern[str]) -> Sequence[str]:
     texts = []
     with contextlib.suppress(OSError):
-        for path in sorted(folder.iterdir()):
-            if name.fullmatch(path.name) and path.is_file():
+        for file_name in sorted(filter(name.fullmatch, os.listdir(folder))):
+            path = os.path.join(folder, file_name)
+            if os.path.isfile(path):
                 content = _read_up_to(path, MAX_TEXT_BYTES) or b""
                 texts.append(content.decode(errors="replace"))
     return texts

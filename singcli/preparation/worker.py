@@ -21,6 +21,7 @@ from singcli.preparation.sources import Skipped
 from singcli.preparation.task import Task, Unwritten, made_and_stored
 from singcli.structure.segmentation import sections_from_score
 
+PRELOAD = ("singcli.preparation.worker", "singcli.preparation.settling", "symusic.core")
 MELODIC_SHARE = 0.5  # of a found section's bars with a note of the lead
 
 
@@ -58,6 +59,11 @@ def make_song(
         allowance=allowance,
         own_process=own_process,
     )
+
+
+def stored_song(song_id: str, *, out: Path) -> Entry:
+    """Return what the dataset in folder `out` holds of a song; InputError if that is nothing."""
+    return dataset.read_entry(dataset.song_path(out, song_id))
 
 
 def _made_song(task: Task, settings: Settings) -> tuple[Score, Entry]:
