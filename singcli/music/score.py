@@ -86,29 +86,23 @@ class Score:
         ]
         inside = (columns[0] >= 0) & (columns[0] < n_steps)
         inside &= (columns[2] >= MIN_PITCH) & (columns[2] <= MAX_PITCH)
-        onset, who, tone, length, loudness = (c[inside] for c in columns)
+        if not inside.all():
+            columns = [c[inside] for c in columns]
+        onset, who, tone, length, loudness = _each_once(*columns, n_steps)
 
-        by_pitch = np.lexsort((-length, onset, tone, who))
-        onset, who, tone, length, loudness = (
-            c[by_pitch] for c in (onset, who, tone, length, loudness)
-        )
-        same_pitch = (who[1:] == who[:-1]) & (tone[1:] == tone[:-1])
-        first = np.r_[True, ~(same_pitch & (onset[1:] == onset[:-1]))][: len(onset)]
-        onset, who, tone, length, loudness = (
-            c[first] for c in (onset, who, tone, length, loudness)
-        )
         struck_again = np.full(len(onset), n_steps)
         again = (who[1:] == who[:-1]) & (tone[1:] == tone[:-1])
-        struck_again[:-1][again] = onset[1:][again]
-        length = np.clip(length, 1, np.maximum(struck_again - onset, 1))
+        np.copyto(struck_again[:-1], onset[1:], where=again)
+        length = np.minimum(np.maximum(length, 1), np.maximum(struck_again - onset, 1))
 
-        order = np.lexsort((np.where(who == LEAD, -tone, tone), who, onset))
+        upwards = np.where(who == LEAD, MAX_PITCH - tone, tone)
+        order = np.argsort((onset << 8 | who) << 8 | upwards)  # no two are equal
         return cls(
             step=onset[order].astype(np.int32),
             voice=who[order].astype(np.uint8),
             pitch=tone[order].astype(np.uint8),
             duration=length[order].astype(np.int32),
-            velocity=np.clip(loudness[order], 1, 127).astype(np.uint8),
+            velocity=np.minimum(np.maximum(loudness[order], 1), 127).astype(np.uint8),
             bar_beats=bars,
             tempo_bpm=float(tempo_bpm),
             key=key,
@@ -169,6 +163,26 @@ class Score:
     def _rebuilt(self, **changes: object) -> Score:
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)} | changes
         return Score.from_notes(**fields)
+
+
+def _each_once(
+    onset: npt.NDArray[np.int64],
+    who: npt.NDArray[np.int64],
+    tone: npt.NDArray[np.int64],
+    length: npt.NDArray[np.int64],
+    loudness: npt.NDArray[np.int64],
+    n_steps: int,
+) -> list[npt.NDArray[np.int64]]:
+    """Order the notes by voice, pitch and onset; of those that share all three keep the longest."""
+    columns = [onset, who, tone, length, loudness]
+    place = (who << 8 | tone) * n_steps + onset
+    order = np.argsort(place, kind="stable")
+    place = place[order]
+    again = place[1:] == place[:-1]
+    if again.any():
+        order = np.lexsort((-length, onset, tone, who))
+        order = order[np.concatenate(([True], ~again))]
+    return [column[order] for column in columns]
 
 
 def regular_bars(n_bars: int, beats_per_bar: int) -> npt.NDArray[np.int32]:

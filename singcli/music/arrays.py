@@ -1,0 +1,33 @@
+"""What numpy does for arrays of any kind, in less time for the short ones of numbers that songs are.
+
+A function of numpy that is written in Python takes ten microseconds before it does anything; a song
+of a thousand notes is put in order in as many.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+def median(values: npt.NDArray[np.integer[Any] | np.floating[Any]]) -> float:
+    """Return what `np.median` does, of finite numbers, at least one; shape=(n,)."""
+    ordered = np.sort(values)
+    middle = len(ordered) // 2
+    if len(ordered) % 2:
+        return float(ordered[middle])
+    return (float(ordered[middle - 1]) + float(ordered[middle])) / 2
+
+
+def numbers_from_words(words: list[str]) -> npt.NDArray[np.float64]:
+    """Return words as numbers, each different word read once.
+
+    Raises
+    ------
+    ValueError
+        If a word is not a number.
+    """
+    number_of_word = {word: float(word) for word in set(words)}
+    return np.fromiter(map(number_of_word.__getitem__, words), np.float64, len(words))
