@@ -18,6 +18,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from singcli.music.arrays import order_of
 from singcli.music.key import Key
 
 STEPS_PER_BEAT = 4
@@ -26,6 +27,7 @@ VOICE_NAMES = ("lead", "accompaniment")
 N_VOICES = len(VOICE_NAMES)
 MIN_PITCH, MAX_PITCH = 21, 108  # the piano's keys
 N_PITCHES = MAX_PITCH - MIN_PITCH + 1
+MAX_PLACE = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ class Score:
         length = np.minimum(np.maximum(length, 1), np.maximum(struck_again - onset, 1))
 
         upwards = np.where(who == LEAD, MAX_PITCH - tone, tone)
-        order = np.argsort((onset << 8 | who) << 8 | upwards)  # no two are equal
+        order = order_of((onset << 8 | who) << 8 | upwards)
         return cls(
             step=onset[order].astype(np.int32),
             voice=who[order].astype(np.uint8),
@@ -175,12 +177,18 @@ def _each_once(
 ) -> list[npt.NDArray[np.int64]]:
     """Order the notes by voice, pitch and onset; of those that share all three keep the longest."""
     columns = [onset, who, tone, length, loudness]
+    if len(onset) == 0:
+        return columns
+    longest = int(length.max())
+    n_lengths = longest - int(length.min()) + 1
     place = (who << 8 | tone) * n_steps + onset
-    order = np.argsort(place, kind="stable")
+    if n_lengths < MAX_PLACE // (int(place.max()) + 1):
+        order = order_of(place * n_lengths + (longest - length))
+    else:
+        order = np.lexsort((-length, place))
     place = place[order]
     again = place[1:] == place[:-1]
     if again.any():
-        order = np.lexsort((-length, onset, tone, who))
         order = order[np.concatenate(([True], ~again))]
     return [column[order] for column in columns]
 

@@ -201,7 +201,7 @@ def align_melody(
     if len(last) == 0 or last[-1] == 0:
         return Alignment(0, 0.0)
     partner = np.arange(last[-1]) + np.repeat(first - (last - n_equal), n_equal)
-    distances = onset[partner] - np.repeat(reference_onset, n_equal)
+    distances = onset.take(partner) - np.repeat(reference_onset, n_equal)
     lowest = int(distances.min())
     counts = np.bincount(distances - lowest)
     best = int(counts.argmax())
@@ -258,7 +258,9 @@ def sections_on_bars(
 
 def _numbers(text: str, n_columns: int, source: str) -> npt.NDArray[np.float64]:
     try:
-        table = numbers_from_words(text.split()).reshape(-1, n_columns)
+        words = text.split()
+        columns = [numbers_from_words(words[c::n_columns]) for c in range(n_columns)]
+        table = np.stack(columns, axis=1)  # ValueError if their lengths differ
     except ValueError as error:
         raise InputError(f"{source}: not {n_columns} numbers a line") from error
     if not np.isfinite(table).all():
