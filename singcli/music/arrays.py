@@ -1,4 +1,4 @@
-"""What numpy does for arrays of any kind, in less time for the short ones of numbers that songs are.
+"""What numpy does for arrays of any kind, in less time for the short ones of songs.
 
 A function of numpy that is written in Python takes ten microseconds before it does anything; a song
 of a thousand notes is put in order in as many.

@@ -90,7 +90,7 @@ class Score:
         inside &= (columns[2] >= MIN_PITCH) & (columns[2] <= MAX_PITCH)
         if not inside.all():
             columns = [c[inside] for c in columns]
-        onset, who, tone, length, loudness = _each_once(*columns, n_steps)
+        onset, who, tone, length, loudness = _each_once(columns, n_steps)
 
         struck_again = np.full(len(onset), n_steps)
         again = (who[1:] == who[:-1]) & (tone[1:] == tone[:-1])
@@ -167,16 +167,9 @@ class Score:
         return Score.from_notes(**fields)
 
 
-def _each_once(
-    onset: npt.NDArray[np.int64],
-    who: npt.NDArray[np.int64],
-    tone: npt.NDArray[np.int64],
-    length: npt.NDArray[np.int64],
-    loudness: npt.NDArray[np.int64],
-    n_steps: int,
-) -> list[npt.NDArray[np.int64]]:
+def _each_once(columns: list[npt.NDArray[np.int64]], n_steps: int) -> list[npt.NDArray[np.int64]]:
     """Order the notes by voice, pitch and onset; of those that share all three keep the longest."""
-    columns = [onset, who, tone, length, loudness]
+    onset, who, tone, length, _ = columns
     if len(onset) == 0:
         return columns
     longest = int(length.max())

@@ -106,7 +106,9 @@ def _until_broken(
     in_flight = jobs * max(ITEMS_IN_FLIGHT // at_once, 2)
     with _executor(jobs, start) as executor:
         while True:
-            while len(pending) < in_flight and (items := list(itertools.islice(remaining, at_once))):
+            while len(pending) < in_flight and (
+                items := list(itertools.islice(remaining, at_once))
+            ):
                 try:
                     pending[executor.submit(work, items)] = items
                 except BrokenProcessPool:

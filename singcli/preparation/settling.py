@@ -102,9 +102,7 @@ def settled_in_process(source: Source, *, recipe: Recipe[Made], reuse: bool) -> 
     return settled(source, recipe, reader, reuse=reuse, own_process=True)
 
 
-def read_task(
-    source: Source, recipe: Recipe[Made], reader: SourceReader
-) -> Task | Skipped:
+def read_task(source: Source, recipe: Recipe[Made], reader: SourceReader) -> Task | Skipped:
     """Read a source and what lies beside it."""
     try:
         content = reader.read(source)

@@ -37,6 +37,7 @@ from singcli.preparation.pop909 import MAX_TEXT_BYTES, SIDE_FILES
 MIDI_SUFFIXES = frozenset({".mid", ".midi", ".kar"})
 ZIP_SUFFIX = ".zip"
 ENCRYPTED = 0x1  # bit of a member's flags
+_WANTED = (*MIDI_SUFFIXES, ZIP_SUFFIX)
 _LICENCE_NAME = re.compile(r"(licen[cs]e|copying)([._-].*)?", re.IGNORECASE)
 _MAX_ID = 120
 _NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.EBADF, errno.ELOOP)
@@ -118,7 +119,8 @@ def find_sources(inputs: Sequence[Path]) -> tuple[list[Source], list[Skipped]]:
                 skipped += bad
             else:
                 found.append(Source(path.stem, name, path, None, top))
-    unique = {(os.path.realpath(s.path), s.member): s for s in reversed(found)}
+    known: dict[str, str] = {}
+    unique = {(_real(str(s.path), known), s.member): s for s in reversed(found)}
     if not unique and not skipped:
         raise InputError(
             f"no MIDI files in {', '.join(map(str, inputs))}",
@@ -138,17 +140,27 @@ def _files_below(top: Path, skipped: list[Skipped]) -> Iterator[Path]:
         )
 
     entered: set[str] = set()
+    known: dict[str, str] = {}
     for folder, folders, names in os.walk(top, onerror=skip_folder, followlinks=True):
-        real = os.path.realpath(folder)
+        real = _real(folder, known)
         if real in entered:
             folders.clear()
             continue
         entered.add(real)
         folders.sort()
         for name in sorted(names):
-            is_midi = name.lower().endswith((*MIDI_SUFFIXES, ZIP_SUFFIX))
-            if is_midi and not name.startswith("."):
+            if name.lower().endswith(_WANTED) and not name.startswith("."):
                 yield Path(folder, name)
+
+
+def _real(path: str, known: dict[str, str]) -> str:
+    """Return `os.path.realpath` of an absolute path without dots; `known` folders grow."""
+    folder, name = os.path.split(path)
+    if not name or os.path.islink(path):
+        return os.path.realpath(path)
+    if folder not in known:
+        known[folder] = _real(folder, known)
+    return os.path.join(known[folder], name)
 
 
 def _readable(name: str) -> str:
@@ -246,6 +258,7 @@ class SourceReader:
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._archives: dict[Path, _Archive] = {}
+        self._highest: dict[Path, str] = {}  # folder in which to look for texts, by input
 
     def __enter__(self) -> Self:
         return self
@@ -326,13 +339,14 @@ class SourceReader:
             for inside in member.parents:
                 if str(inside) in texts:
                     return member.relative_to(inside).as_posix(), texts[str(inside)]
-        highest = source.top.parent if source.top.is_dir() else source.top.parent.parent
-        for folder in source.path.parents:
-            if found := _texts_in_folder(folder, name):
-                return source.member or source.path.relative_to(folder).as_posix(), found
-            if folder == highest:
-                break
-        return source.name, ()
+        if source.top not in self._highest:
+            top = source.top
+            self._highest[top] = str(top.parent if top.is_dir() else top.parent.parent)
+        highest = self._highest[source.top]
+        folder, found = _nearest_texts(os.path.dirname(source.path), highest, name)
+        if not found:
+            return source.name, ()
+        return source.member or source.path.relative_to(folder).as_posix(), found
 
     def _archive(self, path: Path) -> _Archive:
         if path not in self._archives:
@@ -395,7 +409,16 @@ def _read_up_to(path: str, limit: int) -> bytes | None:
 
 
 @functools.lru_cache(maxsize=1024)
-def _texts_in_folder(folder: Path, name: re.Pattern[str]) -> Sequence[str]:
+def _nearest_texts(folder: str, highest: str, name: re.Pattern[str]) -> tuple[str, Sequence[str]]:
+    """Return the nearest folder upwards that has such files, and their texts."""
+    found = _texts_in_folder(folder, name)
+    above = os.path.dirname(folder)
+    if found or above in (folder, "") or folder == highest:
+        return folder, found
+    return _nearest_texts(above, highest, name)
+
+
+def _texts_in_folder(folder: str, name: re.Pattern[str]) -> Sequence[str]:
     texts = []
     with contextlib.suppress(OSError):
         for file_name in sorted(filter(name.fullmatch, os.listdir(folder))):
