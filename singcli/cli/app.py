@@ -10,7 +10,9 @@ their workers when they run, so that `--help` pays for Typer alone.
 
 from __future__ import annotations
 
+import atexit
 import errno
+import gc
 import importlib
 import os
 import sys
@@ -174,4 +176,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     arguments : sequence of str, optional
         Without the name of the program; those of the process by default.
     """
-    return run_app(build_app(colour=use_colour(sys.stdout)), arguments)
+    atexit.register(gc.freeze)  # or Python goes through all there is once more when it ends
+    words = sys.argv[1:] if arguments is None else arguments
+    named = [name for name in COMMANDS if list(words[:1]) == [name.replace("_", "-")]]
+    return run_app(build_app(named or COMMANDS, colour=use_colour(sys.stdout)), arguments)

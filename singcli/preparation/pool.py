@@ -22,6 +22,7 @@ Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
 WORKERS = ("singcli.preparation.worker", "singcli.preparation.row_worker")
+FROZEN = "singcli.preparation.frozen"
 ITEMS_IN_FLIGHT = 8  # for each process: enough to keep it busy, few enough to bound the memory
 
 
@@ -170,7 +171,7 @@ def start_server(preload: Sequence[str] = Start().preload) -> BaseContext:
         How processes are started here.
     """
     context = _context()
-    context.set_forkserver_preload(list(preload))
+    context.set_forkserver_preload([*preload, FROZEN])
     _start_deaf_server(context)
     return context
 

@@ -19,7 +19,6 @@ from singcli.preparation.limits import Limits
 from singcli.preparation.scores import Beats, prepared_score
 from singcli.preparation.sources import Skipped
 from singcli.preparation.task import Task, Unwritten, made_and_stored
-from singcli.structure.segmentation import sections_from_score
 
 PRELOAD = ("singcli.preparation.worker", "singcli.preparation.settling", "symusic.core")
 MELODIC_SHARE = 0.5  # of a found section's bars with a note of the lead
@@ -102,6 +101,8 @@ def _made_song(task: Task, settings: Settings) -> tuple[Score, Entry]:
 
 def found_sections(score: Score) -> tuple[SectionSpan, ...]:
     """Return the sections that the analyser hears; melodic where half of their bars have a lead."""
+    from singcli.structure.segmentation import sections_from_score  # which few prepare with
+
     lead_bars = np.searchsorted(
         score.bar_beats, score.step[score.voice == LEAD] // STEPS_PER_BEAT, side="right"
     )
