@@ -110,15 +110,17 @@ def find_sources(inputs: Sequence[Path]) -> tuple[list[Source], list[Skipped]]:
         if not given.is_dir() and not given.is_file():
             raise InputError(f"{given}: is a device or a pipe, allowed are files and folders")
         top = given.resolve() if given.is_dir() else given.parent.resolve() / given.name
+        above = os.path.join(top.parent, "")
         for path in _files_below(top, skipped):
-            name = _readable(path.relative_to(top.parent).as_posix())
-            suffix = path.suffix.lower()
-            if suffix == ZIP_SUFFIX or (suffix not in MIDI_SUFFIXES and zipfile.is_zipfile(path)):
-                members, bad = _members(path, name, top)
+            name = _readable(path.removeprefix(above).replace(os.sep, "/"))
+            stem, suffix = os.path.splitext(os.path.basename(path))
+            is_midi = suffix.lower() in MIDI_SUFFIXES
+            if suffix.lower() == ZIP_SUFFIX or (not is_midi and zipfile.is_zipfile(path)):
+                members, bad = _members(Path(path), name, top)
                 found += members
                 skipped += bad
             else:
-                found.append(Source(path.stem, name, path, None, top))
+                found.append(Source(stem, name, Path(path), None, top))
     known: dict[str, str] = {}
     unique = {(_real(str(s.path), known), s.member): s for s in reversed(found)}
     if not unique and not skipped:
@@ -129,9 +131,9 @@ def find_sources(inputs: Sequence[Path]) -> tuple[list[Source], list[Skipped]]:
     return _with_unique_ids(sorted(unique.values(), key=lambda s: (s.name, str(s.path)))), skipped
 
 
-def _files_below(top: Path, skipped: list[Skipped]) -> Iterator[Path]:
+def _files_below(top: Path, skipped: list[Skipped]) -> Iterator[str]:
     if not top.is_dir():
-        yield top
+        yield str(top)
         return
 
     def skip_folder(error: OSError) -> None:
@@ -150,7 +152,7 @@ def _files_below(top: Path, skipped: list[Skipped]) -> Iterator[Path]:
         folders.sort()
         for name in sorted(names):
             if name.lower().endswith(_WANTED) and not name.startswith("."):
-                yield Path(folder, name)
+                yield os.path.join(folder, name)
 
 
 def _real(path: str, known: dict[str, str]) -> str:
@@ -224,13 +226,14 @@ def _objection(member: zipfile.ZipInfo, path: PurePosixPath, *, is_last: bool) -
 
 def _with_unique_ids(sources: Sequence[Source]) -> list[Source]:
     """Give every source an id that is a file name on any system and differs from all others."""
-    stems = Counter(_file_name(s.id).casefold() for s in sources)
+    ids = [_file_name(source.id) for source in sources]
+    stems = Counter(map(str.casefold, ids))
     taken: Counter[str] = Counter()
     named = []
-    for source in sources:
-        song_id = _file_name(source.id)
+    for source, song_id in zip(sources, ids, strict=True):
         if stems[song_id.casefold()] > 1:
-            song_id = _file_name(source.name.replace("/", "__").rsplit(".", 1)[0])
+            long_id = source.name.replace("/", "__").rsplit(".", 1)[0]
+            song_id = _file_name(long_id)
         taken[song_id.casefold()] += 1
         if (count := taken[song_id.casefold()]) > 1:
             song_id = f"{song_id}~{count}"
