@@ -58,6 +58,10 @@ class SectionSpan:
     n_bars: int
     melodic: bool
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel as plain values: processes send a dozen of them with every song."""
+        return SectionSpan, (self.label, self.start_bar, self.n_bars, self.melodic)
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:

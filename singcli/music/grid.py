@@ -111,8 +111,9 @@ def score_from_beats(
     *,
     tempo_bpm: float,
     trim: bool = True,
+    key: Key | None = None,
 ) -> tuple[Score, int]:
-    """Round notes to the grid; estimate the key.
+    """Round notes to the grid; estimate the key unless it is known.
 
     Parameters
     ----------
@@ -121,6 +122,7 @@ def score_from_beats(
     tempo_bpm : float > 0
     trim : bool
         Leave out empty bars at the beginning and the end.
+    key : Key, optional
 
     Returns
     -------
@@ -146,7 +148,7 @@ def score_from_beats(
         notes.velocity,
         bar_beats=lines - lines[0],
         tempo_bpm=tempo_bpm,
-        key=key_of_notes(notes),
+        key=key or key_of_notes(notes),
     )
     return score, first
 

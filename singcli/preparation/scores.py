@@ -268,7 +268,8 @@ def _on_annotated_beats(
         in_beats, beats_per_bar=beats.beats_per_bar, first_bar_beat=first_bar_beat
     )
     bpm = 60.0 / median(np.diff(beats.beat_s))
-    score, left_out = grid.score_from_beats(in_beats, lines, tempo_bpm=bpm)
+    key = pop909.parse_key(side_files.get(pop909.KEY_FILE, ""))
+    score, left_out = grid.score_from_beats(in_beats, lines, tempo_bpm=bpm, key=key)
     first_bar = (first_bar_beat - int(lines[left_out])) // beats.beats_per_bar
     return PreparedScore(
         score,
