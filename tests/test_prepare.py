@@ -229,6 +229,7 @@ def test_processes_make_the_same_dataset(
 ) -> None:
     monkeypatch.setattr("singcli.preparation.run.MIN_SONGS_FOR_PROCESSES", 1)
     (corpus / "bad.mid").write_bytes(b"")
+    (corpus / "copy of 03.mid").write_bytes((corpus / "03.mid").read_bytes())
     reports: list[PrepareReport] = []
     progress: list[tuple[int, int]] = []
 
@@ -239,7 +240,8 @@ def test_processes_make_the_same_dataset(
     for jobs in (1, 2):
         progress.clear()
         reports.append(prepare([corpus], tmp_path / f"data{jobs}", jobs=jobs, on_progress=record))
-        assert progress == [(i, 13) for i in range(1, 14)]
+        assert progress == [(i, 14) for i in range(1, 15)]
+        assert len(list((tmp_path / f"data{jobs}/songs").iterdir())) == 12
     one, two = reports
     assert one.entries == two.entries
     assert one.skipped == two.skipped
