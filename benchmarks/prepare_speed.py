@@ -2,7 +2,8 @@
 
 Every run prepares into a new folder, so nothing is taken over from an earlier run. The loops are
 one process and as many as there are cores; their processes have begun, and imported pretty_midi,
-before the clock does. One more run, which is not timed, tells the memory of prepare's processes.
+before the clock does. One more run, which is not timed, tells the memory of prepare's processes;
+its songs are packed and written again, for the floor: what `prepare` cannot do without.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from _machine import (
     verdict,
     write_json,
 )
+from _prepare_floor import parts_seconds, start_seconds
 from _process_group import call
 
 LIMIT_S_PER_FILE = 60.0 / 817  # one minute for all of POP909
@@ -58,14 +60,27 @@ def time_prepare(inputs: Sequence[Path], options: Sequence[str]) -> tuple[float,
         return seconds, len(Dataset.open(out).entries), skipped
 
 
-def peak_mb(inputs: Sequence[Path], options: Sequence[str]) -> float:
-    """Prepare once more; return the most that its processes take together, in 10^6 bytes."""
+def peak_and_floor(
+    inputs: Sequence[Path], options: Sequence[str], midi: Sequence[Path], cores: int
+) -> tuple[float, dict[str, float]]:
+    """Prepare once more; return what its processes take together, and the seconds of the floor.
+
+    Returns
+    -------
+    float
+        The most memory at a time, in 10^6 bytes.
+    dict of str to float
+        Wall time of the parts that `prepare` cannot do without, for all files.
+    """
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "singcli", "prepare", *map(str, inputs)]
         made = call([*command, "--out", f"{folder}/data", *options], interval_s=SAMPLE_S)
-    if made.code != 0:
-        sys.exit(f"prepare ended with exit code {made.code}:\n{made.errors}")
-    return max((sample.megabytes for sample in made.samples), default=0.0)
+        if made.code != 0:
+            sys.exit(f"prepare ended with exit code {made.code}:\n{made.errors}")
+        songs = sorted(Path(folder, "data", "songs").glob("*.npz"))
+        start = {"Python, imports, processes that do nothing": start_seconds(cores)}
+        floor = start | parts_seconds(midi, songs, cores)
+    return max((sample.megabytes for sample in made.samples), default=0.0), floor
 
 
 def midi_files(inputs: Sequence[Path]) -> list[Path]:
@@ -119,7 +134,7 @@ def main() -> None:
     sample, cores = random.Random(arguments.seed).sample(paths, n_sample), usable_cores()
     plain = {n: time_pretty_midi(sample, n) / len(sample) for n in sorted({1, cores})}
     runs = [time_prepare(arguments.inputs, options) for _ in range(arguments.runs)]
-    peak = peak_mb(arguments.inputs, options)
+    peak, floor = peak_and_floor(arguments.inputs, options, paths, cores)
     seconds = summary([run[0] for run in runs])
     _, n_songs, n_skipped = runs[-1]
 
@@ -137,6 +152,8 @@ def main() -> None:
             [f"pretty_midi, opening only, {processes} at once", each * n, None, None, 1 / each]
             for processes, each in plain.items()
         ),
+        *([f"floor: {name}", part, None, None, n / part] for name, part in floor.items()),
+        ["floor, all of it", sum(floor.values()), None, None, n / sum(floor.values())],
     ]
     print(markdown_table(header, rows))
     ratios = {processes: each * n / median for processes, each in plain.items()}
@@ -157,6 +174,7 @@ def main() -> None:
             "n_skipped": n_skipped,
             "pretty_midi_s_per_file": plain,
             "peak_mb": peak,
+            "floor_s": floor,
             "verdicts": verdicts,
         },
     )

@@ -58,6 +58,10 @@ class SectionSpan:
     n_bars: int
     melodic: bool
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel as plain values: processes send a dozen of them with every song."""
+        return SectionSpan, (self.label, self.start_bar, self.n_bars, self.melodic)
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -114,14 +118,21 @@ class Entry:
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry as a JSON object."""
-        row = _columns(self)
-        return row | {"sections": [_columns(span) for span in self.sections]}
+        row = {name: getattr(self, name) for name in _ENTRY_COLUMNS}
+        row["sections"] = [
+            {name: getattr(span, name) for name in _SPAN_COLUMNS} for span in self.sections
+        ]
+        return row
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Self:
         """Build an entry from a decoded JSON object."""
         sections = tuple(SectionSpan(**span) for span in row["sections"])
         return cls(**{**row, "sections": sections})
+
+
+_ENTRY_COLUMNS = tuple(field.name for field in dataclasses.fields(Entry))
+_SPAN_COLUMNS = tuple(field.name for field in dataclasses.fields(SectionSpan))
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,10 +280,6 @@ def _song_file(path: Path) -> Iterator[Mapping[str, npt.NDArray[Any]]]:
         raise InputError(f"{path}: not a readable song ({error})", "prepare again") from error
 
 
-def _columns(row: Entry | SectionSpan) -> dict[str, Any]:
-    return {field.name: getattr(row, field.name) for field in dataclasses.fields(row)}
-
-
 def _entry(stored: Mapping[str, npt.NDArray[Any]]) -> Entry:
     return Entry.from_json(json.loads(stored["entry"].tobytes()))
 
@@ -292,5 +299,6 @@ def write_index(
         "licences": dict(licences),
     }
     head = json.dumps(table, indent=1, ensure_ascii=False).removesuffix("\n}")
-    rows = ",\n  ".join(json.dumps(entry.to_json(), ensure_ascii=False) for entry in entries)
+    encode = json.JSONEncoder(ensure_ascii=False).encode
+    rows = ",\n  ".join(encode(entry.to_json()) for entry in entries)
     files.write_text(data / INDEX_NAME, f'{head},\n "songs": [\n  {rows}\n ]\n}}\n', durable=True)

@@ -10,7 +10,6 @@ import contextlib
 import errno
 import lzma
 import os
-import secrets
 import stat
 import time
 import zipfile
@@ -72,27 +71,35 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
     WriteError
         If the block, or what comes before and after it, raises `OSError`.
     """
+    with _renamed(path) as name:
+        temporary = Path(name)
+        os.close(_new_file(name))
+        yield temporary
+        if durable:
+            _flush(temporary)
+
+
+@contextlib.contextmanager
+def _renamed(path: Path) -> Iterator[str]:
+    """Yield a temporary name beside `path`; rename that file when the block succeeds."""
+    folder, name = os.path.split(path)
+    suffix = os.path.splitext(name)[1]
+    temporary = os.path.join(folder, f"{TEMPORARY_PREFIX}{os.urandom(8).hex()}{suffix}")
     try:
-        temporary = _new_temporary(path)
         try:
             yield temporary
-            if durable:
-                _flush(temporary)
-            temporary.replace(path)
+            os.replace(temporary, path)
         except BaseException:
             with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
+                os.unlink(temporary)
             raise
     except OSError as error:
         raise WriteError(path, error) from error
 
 
-def _new_temporary(path: Path) -> Path:
-    """Make an empty file beside `path`, with the permissions of an ordinary one."""
-    name = f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}{path.suffix}"
-    temporary = path.with_name(name)
-    os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
-    return temporary
+def _new_file(name: str) -> int:
+    """Open a file that was not there, with the permissions of an ordinary one."""
+    return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
 
 
 def _flush(path: Path) -> None:
@@ -173,8 +180,16 @@ def validate_new_file(path: Path, *, overwrite: bool) -> None:
 
 def write_bytes(path: Path, content: bytes, *, durable: bool = False) -> None:
     """Write `content` to `path` whole or not at all, see `replacing`."""
-    with replacing(path, durable=durable) as temporary:
-        temporary.write_bytes(content)
+    with _renamed(path) as temporary:
+        handle = _new_file(temporary)
+        try:
+            rest = memoryview(content)
+            while rest:
+                rest = rest[os.write(handle, rest) :]
+            if durable:
+                os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def write_text(path: Path, content: str, *, durable: bool = False) -> None:

@@ -39,8 +39,7 @@ def npz_bytes(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
     at = 0
     for name, array in arrays.items():
         plain, file_name = npy_bytes(array), f"{name}.npy".encode("ascii")
-        packer = zlib.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
-        packed = packer.compress(plain) + packer.flush()
+        packed = zlib.compress(plain, LEVEL, -zlib.MAX_WBITS)
         facts = (DEFLATED, 0, FIRST_OF_JANUARY_1980, zlib.crc32(plain), len(packed), len(plain))
         parts += [_LOCAL.pack(b"PK\3\4", VERSION, 0, *facts, len(file_name), 0), file_name, packed]
         rest = (len(file_name), 0, 0, 0, 0, OWNER_ONLY, at)

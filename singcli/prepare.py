@@ -22,11 +22,12 @@ from singcli.preparation.allowance import Allowance
 from singcli.preparation.limits import Limits
 from singcli.preparation.output import SONGS
 from singcli.preparation.pool import default_jobs
-from singcli.preparation.run import OnProgress, Recipe, Run
+from singcli.preparation.run import OnProgress, Run
 from singcli.preparation.scores import BEATS, DEFAULT_RULES, Beats
+from singcli.preparation.settling import Recipe, salt_from
 from singcli.preparation.sources import Skipped, SourceReader, find_sources
 from singcli.preparation.validation import Validation
-from singcli.preparation.worker import Settings, make_song
+from singcli.preparation.worker import PRELOAD, Settings, make_song, stored_song
 
 STYLE_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
@@ -151,13 +152,15 @@ def prepare(
     )
     sources, skipped = find_sources(inputs)
     recipe = Recipe(
-        layout=SONGS,
+        things=SONGS.things,
         make=functools.partial(
             make_song, out=out, settings=settings, allowance=allowance or Allowance()
         ),
-        stored=lambda song_id: dataset.read_entry(dataset.song_path(out, song_id)),
-        salt=[__version__, dataset.VERSION, settings.to_json()],
+        stored=functools.partial(stored_song, out=out),
+        salt=salt_from([__version__, dataset.VERSION, settings.to_json()]),
         side_files=True,
+        max_bytes=settings.limits.max_bytes,
+        preload=PRELOAD,
     )
     output.make_folder(out)
     with held(out):

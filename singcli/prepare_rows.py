@@ -18,8 +18,9 @@ from singcli.preparation.allowance import Allowance
 from singcli.preparation.limits import Limits
 from singcli.preparation.output import ROWS
 from singcli.preparation.pool import default_jobs
-from singcli.preparation.row_worker import make_piece
-from singcli.preparation.run import OnProgress, Recipe, Run
+from singcli.preparation.row_worker import PRELOAD, make_piece, stored_piece
+from singcli.preparation.run import OnProgress, Run
+from singcli.preparation.settling import Recipe, salt_from
 from singcli.preparation.sing import segments_of
 from singcli.preparation.sources import Skipped, SourceReader, find_sources
 from singcli.preparation.splits import chosen_splits, official_split
@@ -115,13 +116,15 @@ def prepare_rows(
     sources, skipped = find_sources(inputs)
     settings = {"recipe": RECIPE, "limits": dataclasses.asdict(limits)}
     recipe = Recipe(
-        layout=ROWS,
+        things=ROWS.things,
         make=functools.partial(
             make_piece, out=out, limits=limits, allowance=allowance or Allowance()
         ),
-        stored=lambda name: row_dataset.read_piece(row_dataset.piece_path(out, name))[1],
-        salt=[__version__, row_dataset.VERSION, settings],
+        stored=functools.partial(stored_piece, out=out),
+        salt=salt_from([__version__, row_dataset.VERSION, settings]),
         side_files=False,
+        max_bytes=limits.max_bytes,
+        preload=PRELOAD,
     )
     output.make_folder(out, layout=ROWS)
     with held(out):

@@ -119,7 +119,7 @@ class TestKill:
         while killed_at(moment, tmp_path, lambda: files.write_text(path, "new", durable=True)):
             assert path.read_text() in ("old", "new")
             moment += 1
-        assert moment >= 4
+        assert moment >= 2  # opened, renamed
         assert path.read_text() == "new"
 
     def test_prepare_goes_on_to_the_same_bytes(self, corpus: Path, tmp_path: Path) -> None:

@@ -41,6 +41,13 @@ def test_only_the_item_that_kills_its_process_is_lost() -> None:
     assert dict(outcomes) == {n: n * n if n >= 0 else None for n in items}
 
 
+def test_items_that_travel_together_are_lost_alone() -> None:
+    items = [*range(20), -1, *range(20, 45)]
+    outcomes = list(outcomes_in_processes(square, items, jobs=2, at_once=8))
+    assert sorted(item for item, _ in outcomes) == sorted(items)
+    assert dict(outcomes) == {n: n * n if n >= 0 else None for n in items}
+
+
 def test_items_are_taken_as_they_are_needed() -> None:
     taken: list[int] = []
 

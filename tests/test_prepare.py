@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -229,6 +230,7 @@ def test_processes_make_the_same_dataset(
 ) -> None:
     monkeypatch.setattr("singcli.preparation.run.MIN_SONGS_FOR_PROCESSES", 1)
     (corpus / "bad.mid").write_bytes(b"")
+    (corpus / "copy of 03.mid").write_bytes((corpus / "03.mid").read_bytes())
     reports: list[PrepareReport] = []
     progress: list[tuple[int, int]] = []
 
@@ -239,12 +241,29 @@ def test_processes_make_the_same_dataset(
     for jobs in (1, 2):
         progress.clear()
         reports.append(prepare([corpus], tmp_path / f"data{jobs}", jobs=jobs, on_progress=record))
-        assert progress == [(i, 13) for i in range(1, 14)]
+        assert progress == [(i, 14) for i in range(1, 15)]
+        assert len(list((tmp_path / f"data{jobs}/songs").iterdir())) == 12
     one, two = reports
     assert one.entries == two.entries
     assert one.skipped == two.skipped
     indexes = [(tmp_path / f"data{jobs}/index.json").read_bytes() for jobs in (1, 2)]
     assert indexes[0] == indexes[1]
+
+
+def test_a_copy_of_what_a_process_died_over_is_a_copy(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def all_die(_work: object, sources: list[Any], **_options: object) -> Iterator[Any]:
+        yield from ((source, None) for source in sources)
+
+    monkeypatch.setattr("singcli.preparation.run.MIN_SONGS_FOR_PROCESSES", 1)
+    monkeypatch.setattr("singcli.preparation.run.outcomes_in_processes", all_die)
+    (corpus / "copy of 03.mid").write_bytes((corpus / "03.mid").read_bytes())
+    with pytest.raises(InputError, match="none of 13 files"):
+        prepare([corpus], tmp_path / "data", jobs=2)
+    reasons = skipped(tmp_path / "data")
+    assert reasons.pop("corpus/copy of 03.mid") == "the same file as corpus/03.mid"
+    assert all(reason.startswith("its process ended over it") for reason in reasons.values())
 
 
 def test_the_draw_depends_on_id_and_seed_alone() -> None:

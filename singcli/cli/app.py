@@ -10,7 +10,9 @@ their workers when they run, so that `--help` pays for Typer alone.
 
 from __future__ import annotations
 
+import atexit
 import errno
+import gc
 import importlib
 import os
 import sys
@@ -190,6 +192,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     arguments : sequence of str, optional
         Without the name of the program; those of the process by default.
     """
+    atexit.register(gc.freeze)  # or Python goes through all there is once more when it ends
     given = list(sys.argv[1:] if arguments is None else arguments)
     with collection_paused():
         names = needed_commands(given)

@@ -142,6 +142,7 @@ def prepare(
     Run again, it goes on where it was interrupted and makes only what is new or changed. A file
     that cannot be used is skipped; OUT/report.jsonl says why.
     """
+    _prepare_processes(recipe, jobs)
     from singcli.preparation.allowance import Allowance
     from singcli.preparation.limits import Limits
     from singcli.preparation.validation import Validation
@@ -174,6 +175,15 @@ def prepare(
         else:
             report = run_prepare(inputs, out, on_progress=progress, **own, **shared)
     _tell(console, report, json_output=json_output, strict=strict)
+
+
+def _prepare_processes(recipe: str, jobs: int | None) -> None:
+    """Let the processes import what they need while this one does."""
+    from singcli.preparation.pool import default_jobs, start_server
+
+    if (jobs or default_jobs()) > 1:
+        worker = "worker" if recipe == "score" else "row_worker"
+        start_server((f"singcli.preparation.{worker}", "singcli.preparation.settling", "symusic"))
 
 
 def _validate_options(recipe: str, own: Mapping[str, Any], test_ids: str | None) -> None:

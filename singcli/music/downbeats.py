@@ -98,9 +98,9 @@ def _harmonic_novelty(
 ) -> npt.NDArray[np.float64]:
     """Return 1 - cosine of the chroma of the `reach` steps before and from each step."""
     n_steps = int(end.max()) + 1
-    change = np.zeros((n_steps, 12))
-    np.add.at(change, (onset, pitch % 12), 1)
-    np.add.at(change, (end, pitch % 12), -1)
+    tone = pitch.astype(np.int64) % 12
+    begun, ended = (np.bincount(at * 12 + tone, minlength=12 * n_steps) for at in (onset, end))
+    change = (begun - ended).astype(np.float64).reshape(n_steps, 12)
     heard = np.vstack([np.zeros(12), np.cumsum(np.cumsum(change, axis=0), axis=0)])
     step = np.arange(n_steps)
     before = heard[step] - heard[np.maximum(step - reach, 0)]

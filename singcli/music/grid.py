@@ -10,17 +10,19 @@ Conventions
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from singcli.music.arrays import median
 from singcli.music.key import Key, estimate_key
 from singcli.music.score import STEPS_PER_BEAT, Score
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class BeatNotes:
     """Notes in beats, before rounding.
 
@@ -37,6 +39,16 @@ class BeatNotes:
     voice: npt.NDArray[np.uint8]
     pitch: npt.NDArray[np.uint8]
     velocity: npt.NDArray[np.uint8]
+
+    @functools.cached_property
+    def onset_step(self) -> npt.NDArray[np.int64]:
+        """The step at which each note begins."""
+        return steps_from_beats(self.onset_beat)
+
+    @functools.cached_property
+    def end_step(self) -> npt.NDArray[np.int64]:
+        """The step at which each note ends, at least one after its onset."""
+        return np.maximum(steps_from_beats(self.end_beat), self.onset_step + 1)
 
 
 def steps_from_beats(beats: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
@@ -71,17 +83,22 @@ def beats_from_seconds(
     """
     number = np.arange(len(beat_s), dtype=np.float64)
     beats: npt.NDArray[np.float64] = np.interp(times_s, beat_s, number)
-    first, last = np.median(np.diff(beat_s[:9])), np.median(np.diff(beat_s[-9:]))
-    beats = np.where(times_s < beat_s[0], (times_s - beat_s[0]) / first, beats)
-    return np.where(times_s > beat_s[-1], number[-1] + (times_s - beat_s[-1]) / last, beats)
+    before, after = times_s < beat_s[0], times_s > beat_s[-1]
+    if before.any():
+        first = median(np.diff(beat_s[:9]))
+        beats[before] = (times_s[before] - beat_s[0]) / first
+    if after.any():
+        last = median(np.diff(beat_s[-9:]))
+        beats[after] = number[-1] + (times_s[after] - beat_s[-1]) / last
+    return beats
 
 
 def regular_bar_lines(
     notes: BeatNotes, *, beats_per_bar: int, first_bar_beat: int
 ) -> npt.NDArray[np.int64]:
     """Return bar lines around all notes, in beats: `first_bar_beat` is one of them, or would be."""
-    start = steps_from_beats(notes.onset_beat).min(initial=0) // STEPS_PER_BEAT
-    end = -(-_end_steps(notes).max(initial=1) // STEPS_PER_BEAT)
+    start = notes.onset_step.min(initial=0) // STEPS_PER_BEAT
+    end = -(-notes.end_step.max(initial=1) // STEPS_PER_BEAT)
     first = (start - first_bar_beat) // beats_per_bar
     last = -((first_bar_beat - end) // beats_per_bar)
     bars: npt.NDArray[np.int64] = np.arange(first, max(last, first + 1) + 1)
@@ -94,8 +111,9 @@ def score_from_beats(
     *,
     tempo_bpm: float,
     trim: bool = True,
+    key: Key | None = None,
 ) -> tuple[Score, int]:
-    """Round notes to the grid; estimate the key.
+    """Round notes to the grid; estimate the key unless it is known.
 
     Parameters
     ----------
@@ -104,6 +122,7 @@ def score_from_beats(
     tempo_bpm : float > 0
     trim : bool
         Leave out empty bars at the beginning and the end.
+    key : Key, optional
 
     Returns
     -------
@@ -114,7 +133,7 @@ def score_from_beats(
         Number of bars left out at the beginning.
     """
     lines = np.asarray(bar_lines, np.int64)
-    onset, end = steps_from_beats(notes.onset_beat), _end_steps(notes)
+    onset, end = notes.onset_step, notes.end_step
     first = 0
     if trim and len(onset):
         last_bar = len(lines) - 2
@@ -129,7 +148,7 @@ def score_from_beats(
         notes.velocity,
         bar_beats=lines - lines[0],
         tempo_bpm=tempo_bpm,
-        key=key_of_notes(notes),
+        key=key or key_of_notes(notes),
     )
     return score, first
 
@@ -143,8 +162,3 @@ def key_of_notes(notes: BeatNotes) -> Key | None:
 
 def _bar_of(step: int, lines: npt.NDArray[np.int64]) -> int:
     return int(np.searchsorted(lines * STEPS_PER_BEAT, step, side="right")) - 1
-
-
-def _end_steps(notes: BeatNotes) -> npt.NDArray[np.int64]:
-    onset = steps_from_beats(notes.onset_beat)
-    return np.maximum(steps_from_beats(notes.end_beat), onset + 1)

@@ -131,12 +131,13 @@ def _notes(score: ScoreTick, source: str) -> NoteTable:
     track = np.repeat(np.arange(len(columns)), [len(c["time"]) for c in columns])
     if onset.min(initial=0) < 0 or (onset + length).max(initial=0) > MAX_TICK:
         raise InputError(f"{source}: absurd length (more than {MAX_TICK} ticks)")
-    order = np.lexsort((pitch, track, onset))
+    place = (onset * len(columns) + track) << 8 | (pitch & 0xFF)  # by onset, track, pitch
+    order = np.argsort(place, kind="stable")
     return NoteTable(
         onset_tick=onset[order],
         end_tick=(onset + np.maximum(length, 0))[order],
         pitch=pitch[order].astype(np.uint8),
-        velocity=np.clip(velocity[order], 1, 127).astype(np.uint8),
+        velocity=np.minimum(np.maximum(velocity[order], 1), 127).astype(np.uint8),
         track=track[order].astype(np.int64),
     )
 

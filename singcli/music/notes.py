@@ -90,8 +90,9 @@ class TempoMap:
         """Return the time of every tick, in seconds from the start of the file."""
         ticks = np.asarray(ticks, np.int64)
         passed = np.diff(self.tick) * self.microseconds_per_quarter[:-1]
-        change_time = np.r_[0, np.cumsum(passed)]  # exact: integer microseconds x ticks
-        segment = np.searchsorted(self.tick, ticks, side="right") - 1
+        change_time = np.zeros(len(self.tick), np.int64)  # exact: integer microseconds x ticks
+        np.cumsum(passed, out=change_time[1:])
+        segment = self.tick.searchsorted(ticks, side="right") - 1
         within = (ticks - self.tick[segment]) * self.microseconds_per_quarter[segment]
         seconds: npt.NDArray[np.float64] = (change_time[segment] + within) / (
             self.ticks_per_quarter * float(MICROSECONDS)

@@ -18,6 +18,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from singcli.music.arrays import order_of
 from singcli.music.key import Key
 
 STEPS_PER_BEAT = 4
@@ -26,7 +27,7 @@ VOICE_NAMES = ("lead", "accompaniment")
 N_VOICES = len(VOICE_NAMES)
 MIN_PITCH, MAX_PITCH = 21, 108  # the piano's keys
 N_PITCHES = MAX_PITCH - MIN_PITCH + 1
-N_TONES = 128  # of MIDI
+MAX_PLACE = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,25 +90,15 @@ class Score:
         inside &= (columns[2] >= MIN_PITCH) & (columns[2] <= MAX_PITCH)
         if not inside.all():
             columns = [c[inside] for c in columns]
+        onset, who, tone, length, loudness = _each_once(columns, n_steps)
 
-        # By voice, pitch, onset, the longest first: as one number, but for the length.
-        by_pitch = np.argsort(-columns[3], kind="stable")
-        onset, who, tone = (c[by_pitch] for c in columns[:3])
-        note = (who * N_TONES + tone) * (n_steps + 1) + onset
-        order = np.argsort(note, kind="stable")
-        note, by_pitch = note[order], by_pitch[order]
-        first = np.ones(len(note), np.bool_)
-        np.not_equal(note[1:], note[:-1], out=first[1:])
-        if not first.all():
-            by_pitch = by_pitch[first]
-        onset, who, tone, length, loudness = (c[by_pitch] for c in columns)
-        string = who * N_TONES + tone
         struck_again = np.full(len(onset), n_steps)
-        np.copyto(struck_again[:-1], onset[1:], where=string[1:] == string[:-1])
+        again = (who[1:] == who[:-1]) & (tone[1:] == tone[:-1])
+        np.copyto(struck_again[:-1], onset[1:], where=again)
         length = np.minimum(np.maximum(length, 1), np.maximum(struck_again - onset, 1))
 
-        place = np.where(who == LEAD, N_TONES - tone, tone)
-        order = np.argsort((onset * N_VOICES + who) * (N_TONES + 1) + place, kind="stable")
+        upwards = np.where(who == LEAD, MAX_PITCH - tone, tone)
+        order = order_of((onset << 8 | who) << 8 | upwards)
         return cls(
             step=onset[order].astype(np.int32),
             voice=who[order].astype(np.uint8),
@@ -176,6 +167,25 @@ class Score:
     def _rebuilt(self, **changes: object) -> Score:
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)} | changes
         return Score.from_notes(**fields)
+
+
+def _each_once(columns: list[npt.NDArray[np.int64]], n_steps: int) -> list[npt.NDArray[np.int64]]:
+    """Order the notes by voice, pitch and onset; of those that share all three keep the longest."""
+    onset, who, tone, length, _ = columns
+    if len(onset) == 0:
+        return columns
+    longest = int(length.max())
+    n_lengths = longest - int(length.min()) + 1
+    place = (who << 8 | tone) * n_steps + onset
+    if n_lengths < MAX_PLACE // (int(place.max()) + 1):
+        order = order_of(place * n_lengths + (longest - length))
+    else:
+        order = np.lexsort((-length, place))
+    place = place[order]
+    again = place[1:] == place[:-1]
+    if again.any():
+        order = order[np.concatenate(([True], ~again))]
+    return [column[order] for column in columns]
 
 
 def regular_bars(n_bars: int, beats_per_bar: int) -> npt.NDArray[np.int32]:

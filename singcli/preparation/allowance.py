@@ -13,11 +13,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
+import os
 import signal
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 
 from singcli.errors import InputError
@@ -154,8 +154,12 @@ def _resource() -> ModuleType | None:
 def _address_space() -> int | None:
     """Return the size of this process, None where it cannot be known."""
     try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-    except (OSError, ValueError):
+        handle = os.open("/proc/self/statm", os.O_RDONLY)
+        try:
+            pages = int(os.read(handle, 100).split()[0])
+        finally:
+            os.close(handle)
+    except (OSError, ValueError, IndexError):
         return None
     resource = _resource()
     return None if resource is None else pages * int(resource.getpagesize())

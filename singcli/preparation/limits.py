@@ -74,7 +74,10 @@ def usable_music(
     """
     validate_notes(music, limits=limits, source=source)
     notes = music.notes
-    kept = notes.where(voices[notes.track] != DROPPED)
+    chosen = voices[notes.track] != DROPPED
+    if chosen.all():
+        return music
+    kept = notes.where(chosen)
     if len(kept) == 0:
         raise InputError(f"{source}: the voice rules drop all notes")
     return dataclasses.replace(music, notes=kept)
@@ -85,7 +88,8 @@ def validate_notes(music: MidiMusic, *, limits: Limits, source: str) -> None:
     notes = music.notes
     if len(notes) == 0:
         raise InputError(f"{source}: no notes")
-    if all(music.tracks[i].is_drum for i in np.flatnonzero(np.bincount(notes.track))):
+    drums = [track.is_drum for track in music.tracks]
+    if any(drums) and all(drums[i] for i in np.flatnonzero(np.bincount(notes.track))):
         raise InputError(f"{source}: drums only")
     minutes = music.duration_s / 60
     if minutes > limits.max_minutes:

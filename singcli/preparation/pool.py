@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import multiprocessing
 import os
@@ -21,6 +22,7 @@ Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
 WORKERS = ("singcli.preparation.worker", "singcli.preparation.row_worker")
+FROZEN = "singcli.preparation.frozen"
 ITEMS_IN_FLIGHT = 8  # for each process: enough to keep it busy, few enough to bound the memory
 
 
@@ -63,6 +65,7 @@ def outcomes_in_processes(
     *,
     jobs: int,
     start: Start = _PLAIN,
+    at_once: int = 1,
 ) -> Iterator[tuple[Item, Outcome | None]]:
     """Yield every item with its outcome, as they finish; None where the process died over it.
 
@@ -78,34 +81,49 @@ def outcomes_in_processes(
     jobs : int > 0
         1 runs everything in this process, without `start`.
     start : Start
+    at_once : int > 0
+        Items that go to a process together, and come back so: a journey takes a third of a
+        millisecond. After a process has died its items travel alone.
     """
     if jobs == 1:
         for item in items:
             yield item, function(item)
         return
     remaining = iter(items)
-    while suspects := (yield from _until_broken(function, remaining, jobs, start)):
+    while suspects := (yield from _until_broken(function, remaining, jobs, start, at_once)):
         yield from _one_at_a_time(function, suspects, start)
 
 
 def _until_broken(
-    function: Callable[[Item], Outcome], remaining: Iterator[Item], jobs: int, start: Start
+    function: Callable[[Item], Outcome],
+    remaining: Iterator[Item],
+    jobs: int,
+    start: Start,
+    at_once: int,
 ) -> Generator[tuple[Item, Outcome], None, list[Item]]:
     """Yield outcomes until all items are done or a process dies; return what was in flight then."""
-    pending: dict[Future[Outcome], Item] = {}
+    pending: dict[Future[list[Outcome]], list[Item]] = {}
+    work = functools.partial(_each, function)
+    in_flight = jobs * max(ITEMS_IN_FLIGHT // at_once, 2)
     with _executor(jobs, start) as executor:
         while True:
-            for item in itertools.islice(remaining, jobs * ITEMS_IN_FLIGHT - len(pending)):
+            while len(pending) < in_flight and (
+                items := list(itertools.islice(remaining, at_once))
+            ):
                 try:
-                    pending[executor.submit(function, item)] = item
+                    pending[executor.submit(work, items)] = items
                 except BrokenProcessPool:
-                    return [*pending.values(), item]
+                    return [*itertools.chain(*pending.values()), *items]
             if not pending:
                 return []
             for future in wait(pending, return_when=FIRST_COMPLETED).done:
                 if isinstance(future.exception(), BrokenProcessPool):
-                    return list(pending.values())
-                yield pending.pop(future), future.result()
+                    return list(itertools.chain(*pending.values()))
+                yield from zip(pending.pop(future), future.result(), strict=True)
+
+
+def _each(function: Callable[[Item], Outcome], items: Sequence[Item]) -> list[Outcome]:
+    return [function(item) for item in items]
 
 
 def _one_at_a_time(
@@ -125,9 +143,7 @@ def _one_at_a_time(
 @contextlib.contextmanager
 def _executor(jobs: int, start: Start) -> Iterator[ProcessPoolExecutor]:
     """Yield an executor whose processes leave Ctrl-C to this one."""
-    context = _context()
-    context.set_forkserver_preload(list(start.preload))
-    _start_deaf_server(context)
+    context = start_server(start.preload)
     executor = ProcessPoolExecutor(
         jobs, mp_context=context, initializer=_begin, initargs=(start.setup,)
     )
@@ -139,6 +155,25 @@ def _executor(jobs: int, start: Start) -> Iterator[ProcessPoolExecutor]:
         raise
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
+
+
+def start_server(preload: Sequence[str] = Start().preload) -> BaseContext:
+    """Let what makes the processes begin to import, where there is such a server; do not wait.
+
+    Parameters
+    ----------
+    preload : sequence of str
+        As in `Start`; a server that has begun keeps to its own.
+
+    Returns
+    -------
+    BaseContext
+        How processes are started here.
+    """
+    context = _context()
+    context.set_forkserver_preload([*preload, FROZEN])
+    _start_deaf_server(context)
+    return context
 
 
 def _context() -> BaseContext:

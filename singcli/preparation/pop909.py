@@ -14,6 +14,7 @@ Structure on Melody, Rhythm and Harmony in Popular Music" (MuMe 2020).
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from singcli.errors import InputError
+from singcli.music.arrays import median, numbers_from_words
 from singcli.music.downbeats import downbeat_evidence
 from singcli.music.key import Key
 from singcli.music.score import STEPS_PER_BEAT
@@ -109,10 +111,10 @@ def parse_beats(text: str, *, source: str) -> BeatAnnotation:
     """
     columns = _numbers(text, 3, f"{source}: {BEATS_FILE}")
     beat_s = columns[:, 0]
-    if len(beat_s) < 2 or np.any(np.diff(beat_s) <= 0):
+    if len(beat_s) < 2 or (beat_s[1:] <= beat_s[:-1]).any():
         raise InputError(f"{source}: {BEATS_FILE} needs two beats or more, in order of time")
     half, full = (np.flatnonzero(columns[:, c]) for c in (1, 2))
-    triple = len(half) > 1 and int(np.median(np.diff(half))) == 3
+    triple = len(half) > 1 and int(median(np.diff(half))) == 3
     marks, beats_per_bar = (half, 3) if triple else (full, 4)
     counts = np.bincount(marks % beats_per_bar, minlength=beats_per_bar)
     return BeatAnnotation(beat_s, beats_per_bar, counts / max(len(marks), 1))
@@ -195,13 +197,14 @@ def align_melody(
         The lead of the music, in steps.
     """
     by_pitch = np.argsort(pitch, kind="stable")
-    first = np.searchsorted(pitch[by_pitch], reference_pitch, side="left")
-    n_equal = np.searchsorted(pitch[by_pitch], reference_pitch, side="right") - first
-    if n_equal.sum() == 0:
+    onset, pitch = onset[by_pitch], pitch[by_pitch].astype(np.int64)
+    first = pitch.searchsorted(reference_pitch, side="left")
+    n_equal = pitch.searchsorted(reference_pitch, side="right") - first
+    last = n_equal.cumsum()
+    if len(last) == 0 or last[-1] == 0:
         return Alignment(0, 0.0)
-    before = np.cumsum(n_equal) - n_equal
-    partner = np.arange(n_equal.sum()) + np.repeat(first - before, n_equal)
-    distances = onset[by_pitch[partner]] - np.repeat(reference_onset, n_equal)
+    partner = np.arange(last[-1]) + np.repeat(first - (last - n_equal), n_equal)
+    distances = onset.take(partner) - np.repeat(reference_onset, n_equal)
     lowest = int(distances.min())
     counts = np.bincount(distances - lowest)
     best = int(counts.argmax())
@@ -247,12 +250,12 @@ def sections_on_bars(
 
     if not labels:
         return ()
-    ends = first_bar + np.cumsum([section.n_bars for section in labels])
+    ends = list(itertools.accumulate((section.n_bars for section in labels), initial=first_bar))[1:]
     if ends[-1] > n_bars + LATE_BARS or ends[-1] < n_bars * MIN_COVERAGE:
         return ()
     spans = []
     for section, end in zip(labels, ends, strict=True):
-        start, stop = max(int(end) - section.n_bars, 0), min(int(end), n_bars)
+        start, stop = max(end - section.n_bars, 0), min(end, n_bars)
         if stop > start:
             spans.append(SectionSpan(section.label, start, stop - start, section.melodic))
     return tuple(spans)
@@ -260,8 +263,9 @@ def sections_on_bars(
 
 def _numbers(text: str, n_columns: int, source: str) -> npt.NDArray[np.float64]:
     try:
-        numbers = [float(word) for word in text.split()]
-        table = np.array(numbers).reshape(-1, n_columns)
+        words = text.split()
+        columns = [numbers_from_words(words[c::n_columns]) for c in range(n_columns)]
+        table = np.stack(columns, axis=1)  # ValueError if their lengths differ
     except ValueError as error:
         raise InputError(f"{source}: not {n_columns} numbers a line") from error
     if not np.isfinite(table).all():

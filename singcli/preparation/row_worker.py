@@ -13,6 +13,8 @@ from singcli.preparation.sources import Skipped
 from singcli.preparation.task import Task, Unwritten, made_and_stored
 from singcli.row_dataset import Piece, Roll
 
+PRELOAD = ("singcli.preparation.row_worker", "singcli.preparation.settling", "symusic.core")
+
 
 def make_piece(
     task: Task, *, out: Path, limits: Limits, allowance: Allowance, own_process: bool
@@ -26,6 +28,11 @@ def make_piece(
         allowance=allowance,
         own_process=own_process,
     )
+
+
+def stored_piece(name: str, *, out: Path) -> Piece:
+    """Return what the dataset in folder `out` holds of a piece; InputError if that is nothing."""
+    return row_dataset.read_piece(row_dataset.piece_path(out, name))[1]
 
 
 def _made_piece(task: Task, limits: Limits) -> tuple[Roll, Piece] | Skipped:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from singcli.errors import InputError
 from singcli.files import read_up_to
 from singcli.music import grid
+from singcli.music.arrays import median
 from singcli.music.bars import MAX_BARS, bars_from_meters
 from singcli.music.downbeats import downbeat_evidence, pickup_steps
 from singcli.music.grid import BeatNotes
@@ -225,8 +226,8 @@ def _on_estimated_beats(
     beat_s = estimate_beats(onset_s, end_s, notes, source=source)
     in_beats = _between_beats(music, voices, beat_s, source)
     evidence = downbeat_evidence(
-        grid.steps_from_beats(in_beats.onset_beat),
-        grid.steps_from_beats(in_beats.end_beat),
+        in_beats.onset_step,
+        in_beats.end_step,
         notes.pitch,
         bar_steps=ESTIMATED_BEATS_PER_BAR * STEPS_PER_BEAT,
     )
@@ -253,8 +254,7 @@ def _on_annotated_beats(
         raise InputError(f"{source}: no {pop909.BEATS_FILE} beside it")
     beats = pop909.parse_beats(side_files[pop909.BEATS_FILE], source=source)
     in_beats = _between_beats(music, voices, beats.beat_s, source)
-    onset = grid.steps_from_beats(in_beats.onset_beat)
-    end = grid.steps_from_beats(in_beats.end_beat)
+    onset, end = in_beats.onset_step, in_beats.end_step
     labels, alignment = None, None
     if sections and side_files.keys() >= pop909.HUMAN_LABELS:
         labels = pop909.parse_labels(side_files[pop909.LABELS_FILE], source=source)
@@ -269,8 +269,9 @@ def _on_annotated_beats(
     lines = grid.regular_bar_lines(
         in_beats, beats_per_bar=beats.beats_per_bar, first_bar_beat=first_bar_beat
     )
-    bpm = 60.0 / float(np.median(np.diff(beats.beat_s)))
-    score, left_out = grid.score_from_beats(in_beats, lines, tempo_bpm=bpm)
+    bpm = 60.0 / median(np.diff(beats.beat_s))
+    key = pop909.parse_key(side_files.get(pop909.KEY_FILE, ""))
+    score, left_out = grid.score_from_beats(in_beats, lines, tempo_bpm=bpm, key=key)
     first_bar = (first_bar_beat - int(lines[left_out])) // beats.beats_per_bar
     return PreparedScore(
         score,
@@ -291,9 +292,8 @@ def _between_beats(
         If the beats are so dense, or so far from the notes, that there would be absurdly many.
     """
     notes = music.notes
-    onset_s = music.tempo.seconds_from_ticks(notes.onset_tick)
-    end_s = music.tempo.seconds_from_ticks(notes.end_tick)
-    onset_beat, end_beat = (grid.beats_from_seconds(beat_s, t) for t in (onset_s, end_s))
+    both_s = music.tempo.seconds_from_ticks(np.concatenate((notes.onset_tick, notes.end_tick)))
+    onset_beat, end_beat = grid.beats_from_seconds(beat_s, both_s).reshape(2, -1)
     if end_beat.max() - onset_beat.min() > MAX_BEATS:
         raise InputError(f"{source}: more than {MAX_BEATS} beats")
     return BeatNotes(

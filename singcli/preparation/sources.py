@@ -15,10 +15,12 @@ Conventions
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import hashlib
 import os
 import re
+import stat
 import unicodedata
 import zipfile
 from collections import Counter
@@ -35,8 +37,10 @@ from singcli.preparation.pop909 import MAX_TEXT_BYTES, SIDE_FILES
 MIDI_SUFFIXES = frozenset({".mid", ".midi", ".kar"})
 ZIP_SUFFIX = ".zip"
 ENCRYPTED = 0x1  # bit of a member's flags
+_WANTED = (*MIDI_SUFFIXES, ZIP_SUFFIX)
 _LICENCE_NAME = re.compile(r"(licen[cs]e|copying)([._-].*)?", re.IGNORECASE)
 _MAX_ID = 120
+_NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.EBADF, errno.ELOOP)
 MAX_RATIO = 200  # of unpacked to packed size; music shrinks to a tenth, zeros to a thousandth
 
 
@@ -106,16 +110,19 @@ def find_sources(inputs: Sequence[Path]) -> tuple[list[Source], list[Skipped]]:
         if not given.is_dir() and not given.is_file():
             raise InputError(f"{given}: is a device or a pipe, allowed are files and folders")
         top = given.resolve() if given.is_dir() else given.parent.resolve() / given.name
+        above = os.path.join(top.parent, "")
         for path in _files_below(top, skipped):
-            name = _readable(path.relative_to(top.parent).as_posix())
-            suffix = path.suffix.lower()
-            if suffix == ZIP_SUFFIX or (suffix not in MIDI_SUFFIXES and zipfile.is_zipfile(path)):
-                members, bad = _members(path, name, top)
+            name = _readable(path.removeprefix(above).replace(os.sep, "/"))
+            stem, suffix = os.path.splitext(os.path.basename(path))
+            is_midi = suffix.lower() in MIDI_SUFFIXES
+            if suffix.lower() == ZIP_SUFFIX or (not is_midi and zipfile.is_zipfile(path)):
+                members, bad = _members(Path(path), name, top)
                 found += members
                 skipped += bad
             else:
-                found.append(Source(path.stem, name, path, None, top))
-    unique = {(os.path.realpath(s.path), s.member): s for s in reversed(found)}
+                found.append(Source(stem, name, Path(path), None, top))
+    known: dict[str, str] = {}
+    unique = {(_real(str(s.path), known), s.member): s for s in reversed(found)}
     if not unique and not skipped:
         raise InputError(
             f"no MIDI files in {', '.join(map(str, inputs))}",
@@ -124,9 +131,9 @@ def find_sources(inputs: Sequence[Path]) -> tuple[list[Source], list[Skipped]]:
     return _with_unique_ids(sorted(unique.values(), key=lambda s: (s.name, str(s.path)))), skipped
 
 
-def _files_below(top: Path, skipped: list[Skipped]) -> Iterator[Path]:
+def _files_below(top: Path, skipped: list[Skipped]) -> Iterator[str]:
     if not top.is_dir():
-        yield top
+        yield str(top)
         return
 
     def skip_folder(error: OSError) -> None:
@@ -135,17 +142,27 @@ def _files_below(top: Path, skipped: list[Skipped]) -> Iterator[Path]:
         )
 
     entered: set[str] = set()
+    known: dict[str, str] = {}
     for folder, folders, names in os.walk(top, onerror=skip_folder, followlinks=True):
-        real = os.path.realpath(folder)
+        real = _real(folder, known)
         if real in entered:
             folders.clear()
             continue
         entered.add(real)
         folders.sort()
         for name in sorted(names):
-            is_midi = name.lower().endswith((*MIDI_SUFFIXES, ZIP_SUFFIX))
-            if is_midi and not name.startswith("."):
-                yield Path(folder, name)
+            if name.lower().endswith(_WANTED) and not name.startswith("."):
+                yield os.path.join(folder, name)
+
+
+def _real(path: str, known: dict[str, str]) -> str:
+    """Return `os.path.realpath` of an absolute path without dots; `known` folders grow."""
+    folder, name = os.path.split(path)
+    if not name or os.path.islink(path):
+        return os.path.realpath(path)
+    if folder not in known:
+        known[folder] = _real(folder, known)
+    return os.path.join(known[folder], name)
 
 
 def _readable(name: str) -> str:
@@ -209,13 +226,14 @@ def _objection(member: zipfile.ZipInfo, path: PurePosixPath, *, is_last: bool) -
 
 def _with_unique_ids(sources: Sequence[Source]) -> list[Source]:
     """Give every source an id that is a file name on any system and differs from all others."""
-    stems = Counter(_file_name(s.id).casefold() for s in sources)
+    ids = [_file_name(source.id) for source in sources]
+    stems = Counter(map(str.casefold, ids))
     taken: Counter[str] = Counter()
     named = []
-    for source in sources:
-        song_id = _file_name(source.id)
+    for source, song_id in zip(sources, ids, strict=True):
         if stems[song_id.casefold()] > 1:
-            song_id = _file_name(source.name.replace("/", "__").rsplit(".", 1)[0])
+            long_id = source.name.replace("/", "__").rsplit(".", 1)[0]
+            song_id = _file_name(long_id)
         taken[song_id.casefold()] += 1
         if (count := taken[song_id.casefold()]) > 1:
             song_id = f"{song_id}~{count}"
@@ -243,6 +261,7 @@ class SourceReader:
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._archives: dict[Path, _Archive] = {}
+        self._highest: dict[Path, str] = {}  # folder in which to look for texts, by input
 
     def __enter__(self) -> Self:
         return self
@@ -265,12 +284,14 @@ class SourceReader:
             If it cannot be read, or is too large.
         """
         try:
-            if not source.path.is_file():
-                raise InputError(f"{source.name}: not a file that can be read")
-            if source.member is not None:
+            if source.member is None:
+                content = _read_up_to(str(source.path), self._max_bytes)
+            elif source.path.is_file():
                 content = self._archive(source.path).read(source.member, self._max_bytes)
             else:
-                content = _read_up_to(source.path, self._max_bytes)
+                raise InputError(f"{source.name}: not a file that can be read")
+        except _NoFileError as error:
+            raise InputError(f"{source.name}: {error}") from error
         except PermissionError as error:
             raise InputError(f"{source.name}: cannot be read ({error.strerror})") from error
         except UNPACKING_ERRORS as error:
@@ -282,13 +303,14 @@ class SourceReader:
     def side_files(self, source: Source) -> Mapping[str, str]:
         """Return the annotations beside a source, those that exist, by file name."""
         texts = {}
+        folder = os.path.dirname(source.path)
         for name in SIDE_FILES:
             with contextlib.suppress(*UNPACKING_ERRORS):
                 if source.member is not None:
                     beside = str(PurePosixPath(source.member).with_name(name))
                     content = self._archive(source.path).read(beside, MAX_TEXT_BYTES)
                 else:
-                    content = _read_up_to(source.path.with_name(name), MAX_TEXT_BYTES)
+                    content = _read_up_to(os.path.join(folder, name), MAX_TEXT_BYTES)
                 if content is not None:
                     texts[name] = content.decode(errors="replace")
         return texts
@@ -320,13 +342,14 @@ class SourceReader:
             for inside in member.parents:
                 if str(inside) in texts:
                     return member.relative_to(inside).as_posix(), texts[str(inside)]
-        highest = source.top.parent if source.top.is_dir() else source.top.parent.parent
-        for folder in source.path.parents:
-            if found := _texts_in_folder(folder, name):
-                return source.member or source.path.relative_to(folder).as_posix(), found
-            if folder == highest:
-                break
-        return source.name, ()
+        if source.top not in self._highest:
+            top = source.top
+            self._highest[top] = str(top.parent if top.is_dir() else top.parent.parent)
+        highest = self._highest[source.top]
+        folder, found = _nearest_texts(os.path.dirname(source.path), highest, name)
+        if not found:
+            return source.name, ()
+        return source.member or source.path.relative_to(folder).as_posix(), found
 
     def _archive(self, path: Path) -> _Archive:
         if path not in self._archives:
@@ -364,20 +387,46 @@ class _Archive:
         return self._texts[name]
 
 
-def _read_up_to(path: Path, limit: int) -> bytes | None:
-    if not path.is_file():
-        raise OSError("not a file that can be read")
-    with path.open("rb") as file:
-        content = file.read(limit + 1)
+class _NoFileError(OSError):
+    """There is nothing that could be read to an end."""
+
+
+def _read_up_to(path: str, limit: int) -> bytes | None:
+    """Return the content of a file, None where it is larger than `limit` bytes."""
+    try:
+        facts = os.stat(path)
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno not in _NOTHING_THERE:
+            raise
+        raise _NoFileError("not a file that can be read") from error
+    if not stat.S_ISREG(facts.st_mode):
+        raise _NoFileError("not a file that can be read")
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        content = os.read(handle, min(facts.st_size, limit) + 1)
+        while len(content) <= limit and (more := os.read(handle, limit + 1 - len(content))):
+            content += more
+    finally:
+        os.close(handle)
     return content if len(content) <= limit else None
 
 
 @functools.lru_cache(maxsize=1024)
-def _texts_in_folder(folder: Path, name: re.Pattern[str]) -> Sequence[str]:
+def _nearest_texts(folder: str, highest: str, name: re.Pattern[str]) -> tuple[str, Sequence[str]]:
+    """Return the nearest folder upwards that has such files, and their texts."""
+    found = _texts_in_folder(folder, name)
+    above = os.path.dirname(folder)
+    if found or above in (folder, "") or folder == highest:
+        return folder, found
+    return _nearest_texts(above, highest, name)
+
+
+def _texts_in_folder(folder: str, name: re.Pattern[str]) -> Sequence[str]:
     texts = []
     with contextlib.suppress(OSError):
-        for path in sorted(folder.iterdir()):
-            if name.fullmatch(path.name) and path.is_file():
+        for file_name in sorted(filter(name.fullmatch, os.listdir(folder))):
+            path = os.path.join(folder, file_name)
+            if os.path.isfile(path):
                 content = _read_up_to(path, MAX_TEXT_BYTES) or b""
                 texts.append(content.decode(errors="replace"))
     return texts

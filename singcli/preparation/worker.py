@@ -19,8 +19,8 @@ from singcli.preparation.limits import Limits
 from singcli.preparation.scores import Beats, prepared_score
 from singcli.preparation.sources import Skipped
 from singcli.preparation.task import Task, Unwritten, made_and_stored
-from singcli.structure.segmentation import sections_from_score
 
+PRELOAD = ("singcli.preparation.worker", "singcli.preparation.settling", "symusic.core")
 MELODIC_SHARE = 0.5  # of a found section's bars with a note of the lead
 
 
@@ -60,6 +60,11 @@ def make_song(
     )
 
 
+def stored_song(song_id: str, *, out: Path) -> Entry:
+    """Return what the dataset in folder `out` holds of a song; InputError if that is nothing."""
+    return dataset.read_entry(dataset.song_path(out, song_id))
+
+
 def _made_song(task: Task, settings: Settings) -> tuple[Score, Entry]:
     made = prepared_score(
         task.content,
@@ -96,6 +101,8 @@ def _made_song(task: Task, settings: Settings) -> tuple[Score, Entry]:
 
 def found_sections(score: Score) -> tuple[SectionSpan, ...]:
     """Return the sections that the analyser hears; melodic where half of their bars have a lead."""
+    from singcli.structure.segmentation import sections_from_score  # which few prepare with
+
     lead_bars = np.searchsorted(
         score.bar_beats, score.step[score.voice == LEAD] // STEPS_PER_BEAT, side="right"
     )
