@@ -241,18 +241,22 @@ def _library() -> ctypes.CDLL:
     """
     if not LIBRARY.exists():
         raise ImportError(f"{LIBRARY} is missing: install singcli, with pip install -e . here")
-    library = ctypes.CDLL(str(LIBRARY))
+    number = ctypes.c_int64
+    try:
+        library = ctypes.CDLL(str(LIBRARY))
+        library.kernel_facts.argtypes = ctypes.c_void_p, number
+        library.kernel_facts.restype = number
+    except (OSError, AttributeError) as error:
+        raise ImportError(f"{LIBRARY} is not for this machine: install singcli again") from error
     wanted = (
         ctypes.sizeof(_Structure),
         *(STEPS_PER_BEAT, N_VOICES, N_PITCHES, MAX_NOTES_PER_STEP, N_DURATIONS),
         *(N_VELOCITIES, len(BARS_AGO), N_ARTICULATION, LEAD_AGE_STEPS, DRAWS),
         *(NEVER, SILENT, WAKING),
     )
-    found = (ctypes.c_int64 * len(wanted))()
-    library.kernel_facts(found)
-    if tuple(found) != wanted:
+    found = (number * len(wanted))()
+    if library.kernel_facts(found, len(found)) != len(found) or tuple(found) != wanted:
         raise ImportError(f"{LIBRARY} is of another version: install singcli again")
-    number = ctypes.c_int64
     for name, n_numbers in (("begin_step", 2), ("begin_notes", 2), ("decide", 4), ("end_step", 2)):
         function = getattr(library, name)
         function.argtypes = (ctypes.c_void_p, *[number] * n_numbers)

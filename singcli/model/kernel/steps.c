@@ -15,13 +15,16 @@ enum { N_PLANES = 2 * N_NOTES, N_UNIFORMS = DRAWS * (MAX_NOTES_PER_STEP + 1) };
 #define ROW(array, row, width) ((array) + (row) * (width))
 #define AT(array, place, row, width) ((array) + ((place) * batch->n_rows + (row)) * (width))
 
-/* What the caller checks before anything else: both sides mean the same. */
-EXPORTED void kernel_facts(int64_t *facts) {
+/* What the caller checks before anything else: both sides mean the same. Writes `n` facts at most
+ * and returns how many there are. */
+EXPORTED int64_t kernel_facts(int64_t *facts, int64_t n) {
     const int64_t own[] = {
         sizeof(Batch), STEPS_PER_BEAT, N_VOICES, N_PITCHES, MAX_NOTES_PER_STEP, N_DURATIONS,
         N_VELOCITIES, N_BARS_AGO, N_ARTICULATION, LEAD_AGE_STEPS, DRAWS, NEVER, SILENT, WAKING,
     };
-    memcpy(facts, own, sizeof own);
+    const int64_t n_own = sizeof own / sizeof *own;
+    memcpy(facts, own, sizeof *own * (n < n_own ? n : n_own));
+    return n_own;
 }
 
 /* Where the step after the beat looks back at the beat's own first step, that is played by now. */
