@@ -60,7 +60,11 @@ def test_the_step_after_a_beat_looks_back_at_the_beats_own_first_step():
     assert [np.flatnonzero(row).tolist() for row in batch.bars_ago[3]] == [[11], [11], [11, own]]
 
 
-_SEEN = ("previous", "carried", "articulation", "lead", "lead_age", "bass", "loudness")
+_SEEN = ("previous", "carried", "articulation", "lead", "lead_age", "bass", "loudness", "grade")
+_TOLD = (  # of every note
+    *("last_lead", "last_bass", "draft_duration", "draft_velocity", "chord_duration"),
+    "latest_velocity",
+)
 
 
 class Player:
@@ -73,11 +77,16 @@ class Player:
         self.onsets &= self.onsets.cumsum(axis=2) <= MAX_NOTES_PER_STEP
         self.durations = rng.integers(0, N_DURATIONS, shape) // rng.choice([1, 6], shape)
         self.velocities = rng.integers(0, N_VELOCITIES, shape)
+        self.draft = rng.random(shape) < rng.choice([0.0, 0.05], (3, 24, 1))
+        self.draft_durations = rng.integers(0, NO_DURATION + 1, shape)
+        self.draft_velocities = rng.integers(0, NO_VELOCITY + 1, shape)
         rules = NO_RULES._replace(
             tune_since=np.full(24, NEVER), longest=np.full(24, N_DURATIONS - 1)
         )
         self.batch = batch_of([rules] * 3, width=2)
-        self.batch.step_features[:] = np.arange(3)[:, None]
+        self.batch.uniforms[:] = 0.5
+        for name in ("step_features", "step_token_bias"):
+            getattr(self.batch, name)[:] = np.arange(3)[:, None]
         self.seen: list[dict[str, np.ndarray]] = []
         self.notes: list[tuple[int, ...]] = []  # row, step, token, what the network is told of it
 
@@ -86,7 +95,7 @@ class Player:
         for step in range(24):
             place = step % STEPS_PER_BEAT
             if place == 0:
-                batch.planes[:] = 0.0
+                self._show(step)
             batch.begin_step(step, place)
             self.seen.append({name: getattr(batch, name).copy() for name in _SEEN})
             going, index = batch.begin_notes(step, place), 0
@@ -95,6 +104,15 @@ class Player:
                 going = batch.decide(step, place, index, going)
                 index += 1
             batch.end_step(step, place)
+
+    def _show(self, step: int) -> None:
+        """Begin a beat, and show its drafts."""
+        batch, steps = self.batch, slice(step, step + STEPS_PER_BEAT)
+        batch.planes[:] = 0.0
+        batch.draft[:STEPS_PER_BEAT, :, :N_NOTE_TOKENS] = self.draft[:, steps].swapaxes(0, 1)
+        batch.source_grade[:] = step + np.arange(3)
+        for name in ("draft_durations", "draft_velocities"):
+            getattr(batch, name)[:] = getattr(self, name)[:, steps].swapaxes(0, 1)
 
     def _fill_outputs(self, step: int, n: int) -> None:
         """Make certain what is next; `next_chosen` tells rows and tokens."""
@@ -105,12 +123,14 @@ class Player:
         for i, row in enumerate(batch.alive[:n]):
             last = int(batch.last_token[i])
             assert (batch.features[i] == row).all()
+            assert (batch.token_bias[i] == row).all()
+            np.testing.assert_array_equal(batch.draft_onsets[i], self.draft[row, step])
             if last != START:
                 batch.duration_logits[i, self.durations[row, step, last]] = 0.0
                 batch.velocity_logits[i, self.velocities[row, step, last]] = 0.0
                 assert batch.chosen[i].tolist() == [row, last]
-                told = batch.last_lead[i], batch.chord_duration[i], batch.latest_velocity[i]
-                self.notes.append((row, step, last, *told))
+                told = [int(getattr(batch, name)[i]) for name in _TOLD]
+                self.notes.append((int(row), step, last, *told))
             struck = np.append(np.flatnonzero(self.onsets[row, step]), STOP)
             token = struck[0 if last == START else np.searchsorted(struck, last) + 1]
             batch.logits[i, token] = 0.0
@@ -138,23 +158,29 @@ def test_what_a_song_is_told_step_by_step_is_what_features_see_at_once(seed):
         np.testing.assert_array_equal(seen["lead_age"][:, 0], age)
         np.testing.assert_array_equal(seen["bass"], bass)
         np.testing.assert_array_equal(seen["loudness"], last_loudness(onsets, level))
+        grade = (
+            np.arange(24) // STEPS_PER_BEAT * STEPS_PER_BEAT + row,
+            player.draft[row].any(axis=1),
+        )
+        np.testing.assert_array_equal(seen["grade"], np.stack(grade, axis=1))
 
 
 @given(seeds)
 def test_the_network_is_told_of_every_note_what_was_struck_before_it(seed):
     player = Player(seed)
     player.play()
-    step_order = sorted(player.notes)
-    rows, steps, tokens = np.nonzero(player.onsets)
-    at = rows, steps, tokens
-    assert [note[:3] for note in step_order] == list(zip(*(a.tolist() for a in at), strict=True))
+    notes, at = sorted(player.notes), np.nonzero(player.onsets)
+    assert [note[:3] for note in notes] == [tuple(place) for place in np.transpose(at).tolist()]
     leads = np.stack([last_lead(onsets)[0] for onsets in player.onsets])
-    before = {}  # the latest velocity of each row's voice, and the latest note of each row
-    for (row, step, token, lead, chord, velocity), duration, level in zip(
-        step_order, player.durations[at], player.velocities[at], strict=True
-    ):
-        voice = token // N_PITCHES
-        assert lead == leads[row, step]
-        assert velocity == before.get((row, voice), NO_VELOCITY)
-        assert chord == before.get((row, step, "chord"), NO_DURATION)
-        before[row, voice], before[row, step, "chord"] = level, duration
+    basses = np.stack([last_bass(onsets) for onsets in player.onsets])
+    voice_velocity, chord_duration = {}, {}  # of the latest note of a row's voice; of a row's step
+    for row, step, token, *told in notes:
+        voice, place = token // N_PITCHES, (row, step, token)
+        assert told == [
+            *(leads[row, step], basses[row, step]),
+            *(player.draft_durations[place], player.draft_velocities[place]),
+            chord_duration.get((row, step), NO_DURATION),
+            voice_velocity.get((row, voice), NO_VELOCITY),
+        ]
+        chord_duration[row, step] = player.durations[place]
+        voice_velocity[row, voice] = player.velocities[place]
