@@ -57,7 +57,7 @@ def compile_kernel(root: Path) -> None:
 
 def _own_compiler() -> list[str]:
     """Return the words that call the machine's compiler, none if it has none."""
-    words = shlex.split(os.environ.get("CC", "cc"))
+    words = shlex.split(os.environ.get("CC") or "cc")
     return words if shutil.which(words[0]) else []
 
 

@@ -14,6 +14,7 @@ import hypothesis
 import numpy as np
 import pytest
 import typer
+from build_hook import ROOT, build_hook
 
 from singcli.cli import app
 from singcli.music.key import Key
@@ -24,6 +25,13 @@ hypothesis.settings.register_profile("deep", max_examples=300, deadline=None)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 os.environ["SINGCLI_PRESETS"] = os.devnull + "-no-such-folder"  # not the developer's own presets
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse to test what is compiled from other sources than those in the checkout."""
+    hook = build_hook()
+    if not hook._is_up_to_date(ROOT):
+        raise pytest.UsageError(f"{hook.LIBRARY} is older than its sources: python hatch_build.py")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,102 +1,131 @@
+"""One decision of the sampler: what mixing, shifts, waking and given notes do to what is drawn."""
+
 from __future__ import annotations
+
+import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from note_mixture import note_probs
+from kernel_rows import (
+    KINDS,
+    N_ROWS,
+    N_STEPS,
+    ONE,
+    WITHIN,
+    Choice,
+    Note,
+    of_kinds,
+    random_logits,
+)
 
 from singcli.model import choice
-from singcli.model.choice import NOTE_KINDS, own_probs
+from singcli.model.choice import next_token_table
 from singcli.model.contract import (
     N_DURATIONS,
     N_NOTE_TOKENS,
     N_TOKENS,
     N_VELOCITIES,
-    NO_DURATION,
-    NO_VELOCITY,
+    START,
     STOP,
 )
 from singcli.model.decisions import PerDecision
+from singcli.model.kernel import WAKING
 
-NOTHING = np.zeros((2, N_NOTE_TOKENS), np.bool_)
+ENDS = np.full(N_TOKENS, -np.inf, np.float32)  # logits of a network that would only stop
+ENDS[STOP] = 0.0
 
 
-def random_logits(n: int) -> np.ndarray:
-    return np.random.default_rng(0).normal(size=(n, N_TOKENS)).astype(np.float32)
+def draft(*tokens: int) -> np.ndarray:
+    onsets = np.zeros(N_NOTE_TOKENS, np.bool_)
+    onsets[list(tokens)] = True
+    return onsets
+
+
+def given_tokens(free: list[int], *tokens: int) -> SimpleNamespace:
+    """The same in every step: tokens of voices that are not given, and notes that are."""
+    is_free = np.tile(np.isin(np.arange(N_TOKENS), [*free, STOP]), (N_STEPS, 1))
+    following = next_token_table(np.tile(draft(*tokens), (N_STEPS, 1)))
+    classes = np.zeros((2, N_STEPS, N_NOTE_TOKENS), np.int8)
+    return SimpleNamespace(
+        free=is_free, following=following, durations=classes[0], velocities=classes[1]
+    )
 
 
 def test_an_infinite_shift_copies_for_certain():
-    logits, shift = random_logits(2), np.full(2, np.inf, np.float32)
-    copied = np.array([5, STOP])
-    probs = note_probs(logits, np.full(2, -9, "f4"), copied, NOTHING, shift=shift, temperature=1)
-    np.testing.assert_array_equal(probs[np.arange(2), copied], 1)
-    durations, velocities = choice.class_probs(
-        (logits[:, :N_DURATIONS], logits[:, :N_VELOCITIES]),
-        np.array([[3, NO_VELOCITY], [NO_DURATION, 5]]),
-        shift=shift,
-        temperatures=(1.0, 2.0),
-    ).swapaxes(0, 1)
-    assert durations[0, 3] == velocities[1, 5] == 1
-    assert max(durations[1].max(), velocities[0].max()) < 1
-    np.testing.assert_allclose(
-        velocities[0, :N_VELOCITIES], choice.softmax(logits[:1, :N_VELOCITIES] / 2)[0], rtol=1e-5
-    )
-    assert not velocities[:, N_VELOCITIES:].any()
+    copies = Choice(random_logits(), gate=-9.0, shift=np.inf)
+    assert copies.shares()[STOP] == 1
+    assert dataclasses.replace(copies, draft=draft(5, 60)).shares()[5] == 1
+    note = Note(*(random_logits()[:n] for n in (N_DURATIONS, N_VELOCITIES)), shift=np.inf)
+    assert dataclasses.replace(note, draft_duration=3).shares()[0][3] == 1
+    assert dataclasses.replace(note, draft_velocity=5).shares()[1][5] == 1
+    halved = dataclasses.replace(note, draft_duration=3, temperature=PerDecision(1, 1, 1, 1, 2))
+    wanted = choice.softmax(note.velocity_logits[None] / 2)[0]
+    np.testing.assert_allclose(halved.shares()[1], wanted, atol=WITHIN)
+
+
+def test_a_class_beyond_the_table_is_none():
+    note = Note(draft_duration=N_DURATIONS + 9, draft_velocity=N_VELOCITIES + 9, shift=np.inf)
+    for shares in note.shares():
+        np.testing.assert_allclose(shares, 1 / len(shares), atol=WITHIN)
 
 
 def test_the_mixture_is_a_distribution_between_its_parts():
-    logits = np.zeros((1, N_TOKENS), np.float32)
-    zero = np.zeros(1, np.float32)
-    probs = note_probs(logits, zero, np.array([7]), NOTHING[:1], shift=zero, temperature=1.0)
-    np.testing.assert_allclose(probs.sum(), 1, rtol=1e-5)
-    np.testing.assert_allclose(probs[0, 7], 0.5 + 0.5 / N_TOKENS, rtol=1e-5)
+    shares = Choice(gate=0.0, draft=draft(7)).shares()
+    assert shares[7] == pytest.approx(0.5 + 0.5 / N_TOKENS, abs=WITHIN)
+    np.testing.assert_allclose(np.delete(shares, 7), 0.5 / N_TOKENS, atol=WITHIN)
 
 
 def test_a_negative_shift_holds_back_all_notes_of_the_source_but_never_its_end():
-    logits, copied = random_logits(2), np.array([5, STOP])
-    source = NOTHING.copy()
-    source[:, [5, 60]] = True
-    shift = np.full(2, -8.0, np.float32)
-    free, held = (
-        note_probs(logits, np.zeros(2, "f4"), copied, source, shift=s, temperature=1)
-        for s in (np.zeros(2, np.float32), shift)
-    )
-    np.testing.assert_allclose(held.sum(axis=1), 1, rtol=1e-5)
-    assert (held[:, [5, 60]] < 0.01 * free[:, [5, 60]]).all()
-    assert held[1, STOP] > 0.5
+    logits = random_logits(scale=1.0)
+    logits[[5, 60]] = 4.0
+    free = Choice(logits, gate=0.0, draft=draft(5, 60))
+    held = dataclasses.replace(free, shift=-8.0)
+    assert (free.shares()[[5, 60]] > 0.05).all()
+    assert (held.shares()[[5, 60]] < 0.01 * free.shares()[[5, 60]]).all()
+    behind = dataclasses.replace(held, last=70)
+    assert behind.shares()[STOP] > 0.5
 
 
 def test_attraction_is_added_to_the_logits():
-    logits, zero = random_logits(2), np.zeros(2, np.float32)
-    attraction = np.zeros((2, N_NOTE_TOKENS), np.float32)
-    attraction[:, 9] = 2.0
-    moved = logits.copy()
-    moved[:, 9] += 2.0
-    one = note_probs(
-        logits, zero, np.array([5, 6]), NOTHING, shift=zero, temperature=1, attraction=attraction
-    )
-    other = note_probs(moved, zero, np.array([5, 6]), NOTHING, shift=zero, temperature=1)
-    np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-7)
+    attraction = np.zeros(N_NOTE_TOKENS, np.float32)
+    attraction[9] = 2.0
+    one = Choice(random_logits(), gate=0.0, draft=draft(5), attraction=attraction)
+    other = Choice(random_logits() + np.append(attraction, 0), gate=0.0, draft=draft(5))
+    np.testing.assert_allclose(one.shares(), other.shares(), atol=WITHIN)
 
 
 def test_only_rows_that_are_asleep_and_could_play_are_woken():
-    probs = np.zeros((3, N_TOKENS), np.float32)
-    probs[:, STOP], probs[:2, 4] = 0.9, 0.1
-    woken = choice.woken(probs, np.array([True, False, True]))
-    assert woken[0, STOP] == 0
-    np.testing.assert_array_equal(woken[1:], probs[1:])
+    logits = np.where(np.arange(N_TOKENS) == STOP, 2.0, ENDS).astype(np.float32)
+    logits[4] = 0.0
+    asleep = Choice(logits, sound=WAKING)
+    free = dataclasses.replace(asleep, sound=0).shares()
+    assert asleep.shares()[4] == 1
+    assert free[STOP] > 0.8
+    for awake in (
+        {"held": draft(30)},
+        {"step": 1},
+        {"last": 3, "n_struck": (1, 0)},
+    ):
+        np.testing.assert_array_equal(dataclasses.replace(asleep, **awake).shares(), free)
+    assert dataclasses.replace(asleep, logits=ENDS).shares()[STOP] == 1
 
 
-@given(st.lists(st.floats(0.001, 1), min_size=2, max_size=12), st.floats(0.05, 1))
+@given(
+    st.lists(st.floats(0.02, 1), min_size=N_VELOCITIES, max_size=N_VELOCITIES), st.floats(0.05, 1)
+)
 def test_the_nucleus_is_the_smallest_set_that_reaches_top_p(weights, top_p):
-    probs = (np.array([weights]) / np.sum(weights)).astype(np.float32)
-    kept = choice.nucleus(probs, top_p)
+    probs = np.array(weights) / np.sum(weights)
+    note = Note(velocity_logits=np.log(probs).astype(np.float32), top_p=PerDecision.of(top_p))
+    shares = note.shares()[1]
+    kept = np.where(shares > 0, probs, 0)
     mass = kept.sum()
     assert mass >= top_p - 1e-5
-    smallest = kept[kept > 0].min()
-    assert mass - (kept == smallest).sum() * smallest < top_p + 1e-5
-    np.testing.assert_array_equal(kept[kept > 0], probs[kept > 0])
+    least = kept[kept > 0].min()
+    assert mass - kept[np.isclose(kept, least, rtol=1e-5)].sum() < top_p + 1e-5
+    np.testing.assert_allclose(shares, kept / mass, atol=WITHIN)
 
 
 def test_draws_follow_the_weights_and_never_hit_what_is_forbidden():
@@ -107,39 +136,48 @@ def test_draws_follow_the_weights_and_never_hit_what_is_forbidden():
 
 
 @pytest.mark.parametrize("uniform", [0.0, np.nextafter(1.0, 0.0)])
-def test_the_edges_of_the_random_numbers_draw_allowed_tokens(uniform):
+def test_the_edges_of_the_random_numbers_draw_what_has_weight(uniform):
     weights = np.array([[0.0, 0.2, 0.3, 0.0]], np.float32)
     assert weights[0, choice.draw(weights, np.array([uniform]))[0]] > 0
 
 
 def test_given_notes_cannot_be_skipped_and_free_ones_may_come_before():
-    probs = np.full((1, N_TOKENS), 1 / N_TOKENS, np.float32)
-    free = np.zeros((1, N_TOKENS), np.bool_)
-    free[0, [2, 9, 20]] = True
-    kept = choice.restrict(probs, np.array([4]), free, np.array([12]))
-    assert np.flatnonzero(kept[0]).tolist() == [9, 12]
+    shares = Choice(last=4, given=given_tokens([2, 9, 20], 12)).shares()
+    assert np.flatnonzero(shares).tolist() == [9, 12]
 
 
 def test_a_given_note_that_the_network_excludes_is_played_all_the_same():
-    probs = np.zeros((1, N_TOKENS), np.float32)
-    kept = choice.restrict(probs, np.array([-1]), np.zeros_like(probs, np.bool_), np.array([12]))
-    assert np.flatnonzero(kept[0]).tolist() == [12]
+    logits = random_logits()
+    logits[12] = -np.inf
+    assert Choice(logits, given=given_tokens([], 12)).shares()[12] == 1
+
+
+def test_given_notes_are_as_long_and_as_loud_as_they_were():
+    tokens = given_tokens([20], 12)
+    tokens.durations[0, 12], tokens.velocities[0, 12] = 17, 3
+    durations, velocities = Note(token=12, given=tokens).shares()
+    assert durations[17] == velocities[3] == 1
+    free = Note(token=20, given=tokens).shares()
+    assert (free[0] > 0).all()
+    assert (free[1] > 0).all()
 
 
 def test_taste_changes_the_pitch_and_not_whether_a_voice_strikes():
-    rng = np.random.default_rng(5)
-    logits = rng.normal(size=(3, N_TOKENS)).astype(np.float32)
-    taste = rng.normal(size=(3, N_NOTE_TOKENS)).astype(np.float32)
-    nothing = np.zeros((1, N_NOTE_TOKENS), np.float32)
-    temperature = PerDecision.of(1.0)
-    plain = own_probs(logits, nothing, temperature)
-    tasted = own_probs(logits, nothing, temperature, taste)
-    for kind in NOTE_KINDS:
-        np.testing.assert_allclose(
-            tasted[:, kind].sum(axis=1), plain[:, kind].sum(axis=1), rtol=1e-5
-        )
-        wanted = plain[:, kind] * np.exp(taste[:, kind]) if kind.stop <= STOP else plain[:, kind]
-        wanted = (
-            wanted / wanted.sum(axis=1, keepdims=True) * plain[:, kind].sum(axis=1, keepdims=True)
-        )
-        np.testing.assert_allclose(tasted[:, kind], wanted, rtol=1e-4)
+    taste = np.random.default_rng(5).normal(size=N_NOTE_TOKENS).astype(np.float32)
+    logits = random_logits(scale=1.0)
+    plain = choice.softmax(logits[None])[0]
+    tasted = Choice(logits, pitch_pull=taste).shares()
+    for kind in KINDS[:2]:
+        wanted = plain[kind] * np.exp(taste[kind])
+        wanted *= plain[kind].sum() / wanted.sum()
+        np.testing.assert_allclose(tasted[kind], wanted, atol=WITHIN)
+    np.testing.assert_allclose(of_kinds(tasted), of_kinds(plain), atol=WITHIN)
+
+
+def test_rows_draw_with_their_own_random_numbers():
+    order = np.random.default_rng(0).permutation(N_ROWS)
+    uniforms = (np.arange(N_ROWS) + 0.5) / N_ROWS
+    sorted_tokens = Choice(random_logits(), temperature=ONE, last=START).drawn(uniforms)
+    assert (np.diff(sorted_tokens) >= 0).all()
+    shuffled = Choice(random_logits()).drawn(uniforms[order])
+    np.testing.assert_array_equal(shuffled, sorted_tokens[order])

@@ -22,8 +22,8 @@ def test_the_shift_is_log_odds_with_certainty_at_one_and_no_opinion_on_nothing()
 
 
 def beat(notes: list[int]) -> np.ndarray:
-    onsets = np.zeros((1, 4, 176), np.bool_)
-    onsets[0, 0, notes] = True
+    onsets = np.zeros((4, 1, 176), np.float32)
+    onsets[0, 0, notes] = 1.0
     return onsets
 
 
@@ -51,7 +51,9 @@ def test_rows_spread_with_their_counts():
     wanted = np.full(2, 0.5, np.float32)
     control = CopyControl(2)
     control.count(
-        np.concatenate([beat([9]), beat([1])]), np.concatenate([beat([1]), beat([1])]), wanted
+        np.concatenate([beat([9]), beat([1])], axis=1),
+        np.concatenate([beat([1]), beat([1])], axis=1),
+        wanted,
     )
     before = control.shift(wanted)
     control.spread(np.array([1, 1]))

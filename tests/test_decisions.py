@@ -1,24 +1,23 @@
+"""Numbers for every kind of decision, and that each moves its own kind alone."""
+
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from kernel_rows import KINDS, ONE, WITHIN, Choice, of_kinds, random_logits
 
 from singcli.errors import InputError
-from singcli.model import choice
+from singcli.model.choice import softmax
 from singcli.model.contract import N_NOTE_TOKENS, N_TOKENS, STOP
 from singcli.model.decisions import PerDecision
 from singcli.music.score import N_PITCHES
 
-ONE = PerDecision.of(1.0)
-NOTHING = np.zeros((1, N_NOTE_TOKENS), np.float32)
+LEAD = slice(N_PITCHES)
+LOGITS = random_logits()
 
 
-def logits(n: int = 4) -> np.ndarray:
-    return np.random.default_rng(1).normal(0, 2, (n, N_TOKENS)).astype(np.float32)
-
-
-def of_kinds(probs: np.ndarray) -> np.ndarray:
-    return np.stack([probs[:, kind].sum(axis=1) for kind in choice.NOTE_KINDS], axis=1)
+def shares(temperature: PerDecision = ONE, top_p: PerDecision = ONE) -> np.ndarray:
+    return Choice(LOGITS, temperature=temperature, top_p=top_p).shares()
 
 
 def test_a_number_is_for_all_kinds_and_kinds_left_out_have_the_default():
@@ -43,52 +42,44 @@ def test_an_unknown_kind_is_named_with_the_nearest():
 
 
 def test_one_temperature_for_all_kinds_is_that_of_the_softmax():
-    probs = choice.own_probs(logits(), NOTHING, PerDecision.of(0.7))
-    np.testing.assert_allclose(probs, choice.softmax(logits() / 0.7), rtol=1e-5)
+    wanted = softmax(LOGITS[None] / 0.7)[0]
+    np.testing.assert_allclose(shares(PerDecision.of(0.7)), wanted, atol=WITHIN)
 
 
 def test_a_cold_voice_plays_its_likeliest_pitch_as_often_as_it_plays():
-    warm = choice.own_probs(logits(), NOTHING, ONE)
-    cold = choice.own_probs(logits(), NOTHING, PerDecision(0.05, 1.0, 1.0, 1.0, 1.0))
-    np.testing.assert_allclose(of_kinds(cold), of_kinds(warm), rtol=1e-4)
-    lead = slice(N_PITCHES)
-    best = logits()[:, lead].argmax(axis=1)
-    assert (cold[np.arange(4), best] > 0.95 * cold[:, lead].sum(axis=1)).all()
-    np.testing.assert_allclose(cold[:, N_PITCHES:], warm[:, N_PITCHES:], rtol=1e-4)
+    warm, cold = shares(), shares(PerDecision(0.05, 1.0, 1.0, 1.0, 1.0))
+    np.testing.assert_allclose(of_kinds(cold), of_kinds(warm), atol=2 * WITHIN)
+    assert cold[LOGITS[LEAD].argmax()] > 0.95 * cold[LEAD].sum()
+    np.testing.assert_allclose(cold[N_PITCHES:], warm[N_PITCHES:], atol=2 * WITHIN)
 
 
 def test_the_temperature_of_the_count_leaves_the_pitches_of_a_voice_as_they_are():
-    warm = choice.own_probs(logits(), NOTHING, ONE)
-    cold = choice.own_probs(logits(), NOTHING, PerDecision(1.0, 1.0, 0.1, 1.0, 1.0))
-    for kind in choice.NOTE_KINDS[:2]:
-        within = [
-            probs[:, kind] / probs[:, kind].sum(axis=1, keepdims=True) for probs in (warm, cold)
-        ]
-        np.testing.assert_allclose(*within, rtol=1e-3)
-    assert of_kinds(cold).max() > of_kinds(warm).max()
-    np.testing.assert_allclose(cold.sum(axis=1), 1, rtol=1e-4)
+    warm, cold = shares(), shares(PerDecision(1.0, 1.0, 0.7, 1.0, 1.0))
+    assert of_kinds(cold).max() > of_kinds(warm).max() + 0.05
+    for kind in KINDS[:2]:
+        within = [share[kind] / share[kind].sum() for share in (warm, cold)]
+        np.testing.assert_allclose(*within, atol=3 * WITHIN / cold[kind].sum())
 
 
 def test_a_kind_that_is_ruled_out_stays_out_whatever_its_temperature():
-    scores = logits()
-    scores[:, :N_PITCHES] = -np.inf
-    probs = choice.own_probs(scores, NOTHING, PerDecision(0.5, 0.6, 1.0, 1.0, 1.0))
-    assert not probs[:, :N_PITCHES].any()
-    np.testing.assert_allclose(probs.sum(axis=1), 1, rtol=1e-4)
+    logits = LOGITS.copy()
+    logits[LEAD] = -np.inf
+    found = Choice(logits, temperature=PerDecision(0.5, 0.6, 1.0, 1.0, 1.0)).shares()
+    assert not found[LEAD].any()
+    assert found[N_PITCHES:N_NOTE_TOKENS].any()
 
 
 def test_top_p_of_a_voice_cuts_its_pitches_alone():
-    probs = choice.own_probs(logits(), NOTHING, ONE)
-    kept = choice.kept_probs(probs, PerDecision(0.5, 1.0, 1.0, 1.0, 1.0))
-    lead = slice(N_PITCHES)
-    assert (np.count_nonzero(kept[:, lead], axis=1) < N_PITCHES / 2).all()
-    share = kept[:, lead].sum(axis=1) / probs[:, lead].sum(axis=1)
-    assert ((share >= 0.5 - 1e-4) & (share < 0.9)).all()
-    np.testing.assert_array_equal(kept[:, N_PITCHES:], probs[:, N_PITCHES:])
+    whole, kept = shares(), shares(top_p=PerDecision(0.5, 1.0, 1.0, 1.0, 1.0))
+    assert np.count_nonzero(kept[LEAD]) < N_PITCHES / 2
+    left = whole[LEAD][kept[LEAD] > 0].sum() / whole[LEAD].sum()
+    assert 0.49 < left < 0.9
+    others = [share[N_PITCHES:] / share[N_PITCHES:].sum() for share in (whole, kept)]
+    np.testing.assert_allclose(*others, atol=4 * WITHIN / whole[N_PITCHES:].sum())
 
 
 def test_top_p_of_the_count_drops_the_unlikeliest_kind_whole():
-    probs = np.zeros((1, N_TOKENS), np.float32)
-    probs[0, [3, 100, STOP]] = 0.1, 0.3, 0.6
-    kept = choice.kept_probs(probs, PerDecision(1.0, 1.0, 0.8, 1.0, 1.0))
-    assert np.flatnonzero(kept[0]).tolist() == [100, STOP]
+    logits = np.full(N_TOKENS, -np.inf, np.float32)
+    logits[[3, 100, STOP]] = np.log([0.1, 0.3, 0.6])
+    kept = Choice(logits, top_p=PerDecision(1.0, 1.0, 0.8, 1.0, 1.0)).shares()
+    assert np.flatnonzero(kept).tolist() == [100, STOP]

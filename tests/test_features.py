@@ -27,7 +27,6 @@ from singcli.model.features import (
     SectionPlace,
     TokenScore,
     articulation,
-    last_bass,
     last_lead,
     place_features,
     roll_from_tokens,
@@ -35,7 +34,6 @@ from singcli.model.features import (
     source_steps,
     steps_bars_ago,
 )
-from singcli.model.lines import OuterLines
 from singcli.music.roll import onset_roll, sounding_roll
 from singcli.music.score import ACCOMPANIMENT, LEAD, Score, regular_bars
 
@@ -143,24 +141,6 @@ def test_articulation_tells_held_notes_and_how_notes_have_ended():
     np.testing.assert_allclose(seen[3:6, 3:], np.tile(after_one, (3, 1)), rtol=1e-6)
     assert (seen[6:, 3] < after_one[0]).all()
     assert (seen[6:, 4] > after_one[1]).all()
-
-
-@given(st.integers(0, 2**32 - 1))
-def test_lines_are_followed_as_they_are_seen_at_once(seed):
-    rng = np.random.default_rng(seed)
-    onsets = rng.random((60, 176)) < 0.01
-    carried = (rng.random((60, 176)) < 0.01) & ~onsets
-    lines = OuterLines(1)
-    seen = []
-    for step in range(60):
-        seen.append(lines.inputs(step, carried[step : step + 1]))
-        lines.follow(step, onsets[step : step + 1], (onsets | carried)[step : step + 1])
-    rows = {name: np.concatenate([one[name] for one in seen]) for name in seen[0]}
-    lead, age = last_lead(onsets)
-    np.testing.assert_allclose(rows["articulation"], articulation(onsets, carried), rtol=1e-6)
-    np.testing.assert_array_equal(rows["lead"], lead)
-    np.testing.assert_array_equal(rows["lead_age"][:, 0], age)
-    np.testing.assert_array_equal(rows["bass"], last_bass(onsets))
 
 
 def test_sources_spread_over_the_steps_of_their_beat():

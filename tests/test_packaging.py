@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from email.parser import Parser
@@ -12,8 +13,10 @@ from pathlib import Path
 import pytest
 
 import singcli
+from singcli.model.kernel import LIBRARY
 
 ROOT = Path(__file__).resolve().parents[1]
+KERNEL = "singcli/model/kernel"
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +71,28 @@ def test_every_file_of_the_package_travels_and_nothing_from_outside(wheel):
     shipped = {name for name in wheel.namelist() if ".dist-info/" not in name}
     bundled = {name for name in shipped if name.split("/")[1] in ("presets", "checkpoints")}
     assert shipped - bundled == package
+
+
+def test_the_wheel_carries_the_compiled_kernel_with_its_sources_and_fits_one_platform(wheel):
+    (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/WHEEL"))
+    facts = Parser().parsestr(wheel.read(name).decode())
+    assert facts["Root-Is-Purelib"] == "false"
+    assert facts["Tag"].startswith("py3-none-")
+    assert not facts["Tag"].endswith("-any")
+    kernel = inside(wheel, "model/kernel")
+    assert kernel == {"__init__.py", LIBRARY.name, *travelling(KERNEL, ".c", ".h")}
+    assert wheel.read(f"{KERNEL}/{LIBRARY.name}") == LIBRARY.read_bytes()
+
+
+def test_the_archive_of_sources_has_all_that_the_kernel_is_made_of(tmp_path):
+    built = [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path)]
+    subprocess.run(built, cwd=ROOT, capture_output=True, check=True)
+    (path,) = tmp_path.iterdir()
+    with tarfile.open(path) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    sources = {f"{KERNEL}/{name}" for name in travelling(KERNEL, ".c", ".h")}
+    assert {"hatch_build.py", *sources} <= names
+    assert f"{KERNEL}/{LIBRARY.name}" not in names
 
 
 def test_the_wheel_carries_version_licence_and_command(wheel, metadata):

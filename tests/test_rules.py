@@ -7,15 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from kernel_rows import NO_RULES, Choice, Note, batch_of, leaning
 
 from singcli.metrics.defects import ending
-from singcli.model.contract import DURATIONS, N_NOTE_TOKENS, N_TOKENS, START, STOP
+from singcli.model.contract import DURATIONS, N_NOTE_TOKENS, N_TOKENS, STOP
 from singcli.model.limits import Limits, PitchRange, Polyphony
 from singcli.model.plan import Given, Plan, SamplingOptions
 from singcli.model.rule_keeping import (
     DENSITY,
     DENSITY_GAIN,
     LEAP_ODDS,
+    MOST_TUNE,
     POLYPHONY,
     POLYPHONY_GAIN,
     REGISTER_WIDTH,
@@ -37,8 +39,8 @@ from singcli.wish import Wish
 TINY = Path(__file__).parent / "data" / "tiny.onnx"
 FORM = form_from_string("A2 B2 A2")
 PLAN = Plan(ssm=ssm_from_form(FORM), bar_beats=FORM.bar_beats, kind="form")
-FREE = np.zeros((2, N_NOTE_TOKENS), np.bool_)  # two rows in which nothing sounds
-SILENCE = np.zeros((2, 4, N_NOTE_TOKENS), np.bool_)  # a beat of them
+SILENCE = np.zeros((2, 2 * N_NOTE_TOKENS), np.float32)  # a beat of two rows, as it is counted
+SHARP = N_PITCHES + 40  # pitch 61
 NARROW = Limits(PitchRange(60, 72), PitchRange(36, 59), Polyphony(1, 3))
 
 
@@ -147,119 +149,165 @@ def test_given_notes_are_above_the_rules(runtime, aaba_score):
     assert (~lead).any()
 
 
+def sharp_and_natural() -> np.ndarray:
+    """A beat of two rows: four notes outside the scale of C major, four inside."""
+    played = SILENCE.copy()
+    played[0, SHARP] = played[1, SHARP - 1] = 4
+    return played
+
+
 class TestRuleKeeper:
     def keeper(self, plan=PLAN, n=2, **options):
-        return RuleKeeper([rules_of(plan, **options)], np.zeros(n, np.int64))
+        rules = [rules_of(plan, **options)]
+        batch = batch_of(rules, n)
+        return batch, RuleKeeper(batch, rules)
 
     def test_notes_outside_the_scale_lose_odds_once_there_are_too_many(self):
-        keeper = self.keeper(scale_lock="soft")
-        none = np.full(2, N_PITCHES)
-        onsets = np.zeros((2, 4, N_NOTE_TOKENS), np.bool_)
-        sharp = N_PITCHES + 40  # pitch 61
-        onsets[0, :, sharp] = True
-        onsets[1, :, sharp - 1] = True
-        assert not keeper.taste(none, FREE).any()
-        keeper.count(onsets, SILENCE)
-        bias = keeper.taste(none, FREE)
-        assert bias[0, sharp] < -1
-        assert not bias[0, sharp - 1]
-        assert not bias[1].any()
+        batch, keeper = self.keeper(scale_lock="soft")
+        assert not batch.pitch_pull.any()
+        keeper.count(sharp_and_natural())
+        assert batch.pitch_pull[0, SHARP] < -1
+        assert not batch.pitch_pull[0, SHARP - 1]
+        assert not batch.pitch_pull[1].any()
         keeper.spread(np.array([1, 1]))
-        assert not keeper.taste(none, FREE).any()
+        assert not batch.pitch_pull.any()
 
     def test_a_lock_that_is_off_costs_nothing(self):
-        keeper = self.keeper()
-        onsets = np.zeros((2, 4, N_NOTE_TOKENS), np.bool_)
-        onsets[..., N_PITCHES + 40] = True  # pitch 61, which is not in C major
-        keeper.count(onsets, SILENCE)
-        assert not keeper.taste(np.full(2, N_PITCHES), FREE).any()
+        batch, keeper = self.keeper()
+        keeper.count(sharp_and_natural())
+        assert not batch.pitch_pull.any()
 
     def test_leaps_of_the_lead_over_an_octave_lose_odds(self):
-        keeper = self.keeper()
-        bias = keeper.taste(np.array([40, 40]), FREE)
+        batch, _ = self.keeper()
+        batch.lead[0] = 40
+        _, taste = leaning(batch, 0)
         pitches = np.arange(N_PITCHES)[::-1]
-        assert set(pitches[bias[0, :N_PITCHES] == 0]) == set(range(28, 53))
-        assert (bias[0, :N_PITCHES][np.abs(pitches - 40) > 12] == np.float32(LEAP_ODDS)).all()
-        assert not bias[:, N_PITCHES:].any()
+        assert set(pitches[taste[0, :N_PITCHES] == 0]) == set(range(28, 53))
+        far = np.abs(pitches - 40) > 12
+        assert (taste[0, :N_PITCHES][far] == np.float32(LEAP_ODDS)).all()
+        assert not taste[:, N_PITCHES:].any()
+        assert not taste[1].any()
 
     def test_notes_that_have_sounded_up_to_now_lose(self):
-        held = FREE.copy()
-        held[0, 100] = True
-        bias = self.keeper().taste(np.full(2, N_PITCHES), held)
-        assert bias[0, 100] == np.float32(RESTRIKE_ODDS[1])
-        assert np.count_nonzero(bias) == 1
+        batch, _ = self.keeper()
+        batch.sounded[0, [30, 100]] = True
+        _, taste = leaning(batch, 0)
+        assert taste[0, [30, 100]].tolist() == [np.float32(odds) for odds in RESTRIKE_ODDS]
+        assert np.count_nonzero(taste) == 2
 
     def test_the_lead_is_drawn_to_the_register_it_has_kept(self):
-        keeper = self.keeper()
-        onsets = np.zeros((2, 4, N_NOTE_TOKENS), np.bool_)
-        onsets[0, :, N_PITCHES - 1 - 40] = True  # pitch 40 of 88, four times
-        keeper.count(onsets, SILENCE)
-        none = np.full(2, N_PITCHES)
-        bias = keeper.taste(none, FREE)
-        assert bias[0, :N_PITCHES].argmax() == N_PITCHES - 1 - 40
-        assert bias[0, N_PITCHES - 1 - 47] == pytest.approx(-0.5 * (7 / REGISTER_WIDTH) ** 2)
-        assert not bias[1].any()
-        onsets[0] = np.roll(onsets[0], -12, axis=-1)  # an octave up
-        keeper.count(onsets, SILENCE)
-        moved = keeper.taste(none, FREE)[0, :N_PITCHES]
-        assert moved.argmax() == N_PITCHES - 1 - 42  # four notes of 24: a sixth of the way
+        batch, keeper = self.keeper()
+        played = SILENCE.copy()
+        played[0, N_PITCHES - 1 - 40] = 4  # pitch 40 of 88, four times
+        keeper.count(played)
+        pull = batch.pitch_pull[0, :N_PITCHES]
+        assert pull.argmax() == N_PITCHES - 1 - 40
+        assert pull[N_PITCHES - 1 - 47] == pytest.approx(-0.5 * (7 / REGISTER_WIDTH) ** 2)
+        assert not batch.pitch_pull[1].any()
+        assert not batch.pitch_pull[:, N_PITCHES:].any()
+        keeper.count(np.roll(played, -12, axis=1))  # an octave up
+        assert pull.argmax() == N_PITCHES - 1 - 42  # four notes of 24: a sixth of the way
+
+    def test_what_speaks_for_a_pitch_does_not_speak_for_striking(self):
+        batch, keeper = self.keeper(scale_lock="soft")
+        keeper.count(sharp_and_natural())
+        batch.lead[:], batch.sounded[:, 100] = 40, True
+        odds, taste = leaning(batch, 0)
+        assert not odds[0].any()
+        np.testing.assert_allclose(
+            taste[0, N_PITCHES:],
+            batch.pitch_pull[0, N_PITCHES:] + RESTRIKE_ODDS[1] * batch.sounded[0, N_PITCHES:],
+            rtol=1e-6,
+        )
 
     def test_thin_music_gains_notes_and_length_thick_music_loses_them(self):
-        keeper = self.keeper()
-        rows = np.arange(2)
-        assert not keeper.length_bias(rows).any()
-        onsets, sounding = SILENCE.copy(), SILENCE.copy()
-        onsets[1, :, N_PITCHES::20] = True  # 20 notes a beat, and nothing in the other row
-        sounding[1, :, N_PITCHES::8] = True
+        batch, keeper = self.keeper()
+        assert not batch.length_pull.any()
+        played = SILENCE.copy()
+        played[1, N_PITCHES:N_NOTE_TOKENS:20] = 4  # 20 notes a beat, and none in the other row
+        played[1, N_NOTE_TOKENS + N_PITCHES :: 8] = 4
         for _ in range(40):
-            keeper.count(onsets, sounding)
-        thin, thick = keeper.odds(0, np.zeros(2, np.int64))
-        assert thin == pytest.approx(DENSITY_GAIN * DENSITY[0], rel=0.1)
-        assert thick == pytest.approx(DENSITY_GAIN * (DENSITY[1] - 20), rel=0.1)
-        shorter, longer = keeper.length_bias(rows)[:, [0, 3]].T  # 1 and 4 steps
+            keeper.count(played)
+        odds, _ = leaning(batch, 0)
+        assert odds[0] == pytest.approx(DENSITY_GAIN * DENSITY[0], rel=0.1)
+        assert odds[1] == pytest.approx(DENSITY_GAIN * (DENSITY[1] - 20), rel=0.1)
+        shorter, longer = batch.length_pull[:, [0, 3]].T  # 1 and 4 steps
         assert longer[0] - shorter[0] == pytest.approx(2 * POLYPHONY_GAIN * POLYPHONY[0], rel=0.1)
         assert longer[1] < shorter[1]
 
     def test_a_tune_that_has_been_silent_too_long_is_drawn_to_play(self):
         plan = Wish(form_from_string("A4 B4")).plan(Runtime.open(TINY).card)
-        keeper = self.keeper(plan)
+        batch, _ = self.keeper(plan)
         first = 4 * 16  # behind the lead-in, which has no tune
         patience = first + TUNE_PATIENCE_BEATS * 4
-        never = np.full(2, -(10**6))
-        assert not keeper.odds(patience, never).any()
-        assert (keeper.odds(patience + 8, never)[:, :N_PITCHES] == 2.0).all()
-        recently = np.array([patience + 7, -(10**6)])
-        assert not keeper.odds(patience + 8, recently)[0].any()
-        assert not keeper.odds(first - 1, never).any()
+        assert not leaning(batch, patience)[0].any()
+        odds, taste = leaning(batch, patience + 8)
+        assert (odds[:, :N_PITCHES] == 2.0).all()
+        assert not odds[:, N_PITCHES:].any()
+        assert not taste.any()
+        assert leaning(batch, patience + 40)[0].max() == MOST_TUNE
+        batch.lead_step[0] = patience + 7
+        assert not leaning(batch, patience + 8)[0][0].any()
+        assert not leaning(batch, first - 1)[0].any()
 
     def test_a_voice_that_is_full_strikes_no_more(self):
-        keeper = self.keeper(dataclasses.replace(PLAN, limits=NARROW))
-        struck = np.array([[1, 0], [0, 0]])
-        probs = np.full((2, N_TOKENS), 1 / N_TOKENS, np.float32)
-        kept = keeper.allow(probs, 0, np.arange(2), np.array([20, START]), struck)
-        assert not kept[0, :N_PITCHES].any()
-        assert kept[1, :N_PITCHES].any()
-        assert kept[:, STOP].all()
+        rules = rules_of(dataclasses.replace(PLAN, limits=NARROW))
+        full = Choice(last=20, n_struck=(1, 0), rules=rules).shares()
+        assert not full[:N_PITCHES].any()
+        assert full[N_PITCHES:STOP].any()
+        assert full[STOP] > 0
+        assert Choice(rules=rules).shares()[:N_PITCHES].any()
 
     def test_nothing_that_is_allowed_means_stop(self):
-        keeper = self.keeper(dataclasses.replace(PLAN, limits=NARROW))
-        probs = np.zeros((2, N_TOKENS), np.float32)
-        probs[:, 0] = 1.0  # far above the range
-        kept = keeper.allow(probs, 0, np.arange(2), np.full(2, START), np.zeros((2, 2), int))
-        assert np.flatnonzero(kept[0]).tolist() == [STOP]
+        rules = rules_of(dataclasses.replace(PLAN, limits=NARROW))
+        logits = np.full(N_TOKENS, -np.inf, np.float32)
+        logits[0] = 0.0  # far above the range
+        assert Choice(logits, rules=rules).shares()[STOP] == 1
 
     def test_held_notes_that_end_soonest_make_room(self):
-        keeper = self.keeper(dataclasses.replace(PLAN, limits=NARROW))
-        remaining = np.zeros((2, N_NOTE_TOKENS), np.int32)
-        remaining[0, [10, 20]] = 5, 9  # lead, one at most
-        remaining[0, [100, 101, 102, 103]] = 4, 2, 8, 1
-        struck = np.zeros((2, N_NOTE_TOKENS), np.bool_)
-        struck[0, [10, 103]] = True
-        keeper.release(remaining, struck)
-        assert np.flatnonzero(remaining[0]).tolist() == [10, 100, 102, 103]
+        batch, _ = self.keeper(dataclasses.replace(PLAN, limits=NARROW))
+        batch.remaining[0, [10, 20]] = 5, 9  # lead, one at most
+        batch.remaining[0, [100, 101, 102, 103]] = 4, 2, 8, 1
+        batch.planes[0, 0, [10, 103]] = 1.0  # struck in this step
+        batch.end_step(0, 0)
+        assert np.flatnonzero(batch.remaining[0]).tolist() == [10, 100, 102, 103]
+        assert np.flatnonzero(batch.sounded[0]).tolist() == [10, 100, 102, 103]
 
     def test_notes_last_four_bars_at_most(self):
         waltz = Plan(np.full((9, 9), 0.5, np.float32), regular_bars(3, 3), "form")
-        keeper = self.keeper(waltz)
-        longest = keeper.limit_durations(np.array([len(DURATIONS) - 1, 2]), 0, np.arange(2))
-        assert DURATIONS[longest].tolist() == [48, 3]
+        for wanted, lasts in ((len(DURATIONS) - 1, 48), (2, 3)):
+            logits = np.full(len(DURATIONS), -np.inf, np.float32)
+            logits[wanted] = 0.0
+            durations, _ = Note(logits, rules=rules_of(waltz)).shares()
+            assert DURATIONS[np.flatnonzero(durations)].tolist() == [lasts]
+
+
+class TestFinalChord:
+    RULES = NO_RULES._replace(
+        final_step=4,
+        final_stop=20,
+        final=np.isin(np.arange(N_TOKENS), [30, 34, 100, 104, 107]),
+        final_bass=np.arange(N_TOKENS) == 100,
+        final_lead=True,
+    )
+
+    def drawn(self, **moment) -> list[int]:
+        rules = self.RULES._replace(**moment.pop("rules", {}))
+        return np.flatnonzero(Choice(step=4, rules=rules, **moment).shares()).tolist()
+
+    def test_begins_with_the_tune_then_comes_the_tonic_in_the_bass(self):
+        assert self.drawn() == [30, 34]
+        assert self.drawn(last=30, n_struck=(1, 0)) == [34, 100]
+        assert self.drawn(last=100, n_struck=(1, 1)) == [104, 107, STOP]
+        assert self.drawn(last=107, n_struck=(1, 3)) == [STOP]
+
+    def test_has_no_lead_where_the_section_has_no_tune(self):
+        assert self.drawn(rules={"final_lead": False, "final": self.RULES.final_bass}) == [100]
+
+    def test_is_struck_though_the_network_would_rest(self):
+        logits = np.where(np.arange(N_TOKENS) == STOP, 0.0, -np.inf).astype(np.float32)
+        assert self.drawn(logits=logits) == [30, 34]
+
+    def test_lasts_to_the_end_of_its_bar(self):
+        durations, _ = Note(step=4, rules=self.RULES).shares()
+        assert DURATIONS[np.flatnonzero(durations)].tolist() == [16]

@@ -69,11 +69,6 @@ class PerDecision:
         """Return the numbers in the order of `DECISIONS`."""
         return self.lead, self.accompaniment, self.count, self.duration, self.velocity
 
-    @property
-    def is_one_for_all_notes(self) -> bool:
-        """Whether lead, accompaniment and count have the same number."""
-        return self.lead == self.accompaniment == self.count
-
     def __str__(self) -> str:
         if len(set(self.values)) == 1:
             return f"{self.lead:g}"

@@ -316,7 +316,7 @@ def articulation(onsets: Roll, carried: Roll) -> Floats:
     Returns
     -------
     np.ndarray, shape=(n_steps, N_ARTICULATION), float32
-        As `Articulation.inputs`.
+        From `articulation_columns`.
     """
     struck: npt.NDArray[np.bool_] = np.any(onsets[:, :N_PITCHES], axis=1)
     held: npt.NDArray[np.bool_] = np.any(carried[:, :N_PITCHES], axis=1)

@@ -141,7 +141,7 @@ class Runtime:
             binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(array))
         for name, array in outputs.items():
             binding.bind_ortvalue_output(name, ort.OrtValue.ortvalue_from_numpy(array))
-        return functools.partial(self.session.run_with_iobinding, binding, ort.RunOptions())
+        return functools.partial(self.session.run_with_iobinding, binding)
 
 
 def model_bytes(path: Path) -> bytes:

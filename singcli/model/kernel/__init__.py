@@ -294,18 +294,22 @@ def _library() -> ctypes.CDLL:
     """
     if not LIBRARY.exists():
         raise SingError(f"{LIBRARY} is missing", REMEDY)
-    library = ctypes.CDLL(str(LIBRARY))
+    number = ctypes.c_int64
+    try:
+        library = ctypes.CDLL(str(LIBRARY))
+        library.kernel_facts.argtypes = ctypes.c_void_p, number
+        library.kernel_facts.restype = number
+    except (OSError, AttributeError) as error:
+        raise SingError(f"{LIBRARY} is not for this machine", REMEDY) from error
     wanted = (
         ctypes.sizeof(_Structure),
         *(STEPS_PER_BEAT, N_VOICES, N_PITCHES, MAX_NOTES_PER_STEP, N_DURATIONS),
         *(N_VELOCITIES, len(BARS_AGO), N_ARTICULATION, LEAD_AGE_STEPS, DRAWS),
         *(NEVER, SILENT, WAKING, len(Counts._fields)),
     )
-    found = (ctypes.c_int64 * len(wanted))()
-    library.kernel_facts(found)
-    if tuple(found) != wanted:
+    found = (number * len(wanted))()
+    if library.kernel_facts(found, len(found)) != len(found) or tuple(found) != wanted:
         raise SingError(f"{LIBRARY} is of another version", REMEDY)
-    number = ctypes.c_int64
     for name, n_numbers in (
         *(("begin_beat", 1), ("begin_step", 2), ("begin_notes", 2)),
         *(("decide", 4), ("end_step", 2), ("keep", 1)),

@@ -6,9 +6,11 @@
 enum { LANES = 8 };
 
 /* e^x to within two units in the last place, 0 below e^-87; written out since the libraries of
- * different systems differ in the last bit, and songs with them. After Cephes' expf (Moshier). */
+ * different systems differ in the last bit, and songs with them. After Cephes' expf (Moshier).
+ * What is not a number is taken for -87. */
 static inline float e_to_the(float x) {
-    const float clamped = x < -87.0f ? -87.0f : x > 88.0f ? 88.0f : x;
+    const float low = x > -87.0f ? x : -87.0f;
+    const float clamped = low < 88.0f ? low : 88.0f;
     const float rounder = 12582912.0f; /* 1.5 * 2^23: what is added and taken away rounds */
     const float whole = (clamped * 1.44269504f + rounder) - rounder;
     const float rest = (clamped - whole * 0.693359375f) + whole * 2.12194440e-4f;
@@ -92,7 +94,8 @@ void keep_nucleus(float *weights, int n, float top_p) {
         weights[i] = weights[i] >= smallest ? weights[i] : 0.0f;
 }
 
-/* Draws a place in proportion to the weights, which are not all zero and need not sum to 1. */
+/* Draws a place in proportion to the weights, which are not all zero and need not sum to 1; the
+ * last that has any where their sum is beyond reckoning. */
 int64_t draw(const float *weights, int n, double uniform) {
     const double wanted = uniform * sum_of(weights, n);
     double cumulative = 0.0;

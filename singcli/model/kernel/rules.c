@@ -18,7 +18,7 @@ static void allow_final_chord(const Batch *batch, const Moment *now, uint8_t *al
     const int begins = now->last == START;
     const int after = begins ? 0 : (int)now->last + 1;
     const int wants_lead = batch->final_lead[now->song] && begins && has_any(chord, 0, N_PITCHES);
-    const int wants_bass = !wants_lead && now->n_struck[ACCOMPANIMENT] == 0;
+    const int wants_bass = now->n_struck[ACCOMPANIMENT] == 0;
     memset(allowed, 0, N_TOKENS);
     for (int token = after; token < N_TOKENS; token++) {
         const int is_lead = token < N_PITCHES;

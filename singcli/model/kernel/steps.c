@@ -5,14 +5,17 @@
 
 enum { N_UNIFORMS = DRAWS * (MAX_NOTES_PER_STEP + 1) };
 
-/* What the caller checks before anything else: both sides mean the same. */
-EXPORTED void kernel_facts(int64_t *facts) {
+/* What the caller checks before anything else: both sides mean the same. Writes `n` facts at most
+ * and returns how many there are. */
+EXPORTED int64_t kernel_facts(int64_t *facts, int64_t n) {
     const int64_t own[] = {
         sizeof(Batch), STEPS_PER_BEAT, N_VOICES, N_PITCHES, MAX_NOTES_PER_STEP, N_DURATIONS,
         N_VELOCITIES, N_BARS_AGO, N_ARTICULATION, LEAD_AGE_STEPS, DRAWS, NEVER, SILENT, WAKING,
         N_COUNTS,
     };
-    memcpy(facts, own, sizeof own);
+    const int64_t n_own = sizeof own / sizeof *own;
+    memcpy(facts, own, sizeof *own * (n < n_own ? n : n_own));
+    return n_own;
 }
 
 /* Writes the inputs of the step part that depend on what the row has played. */
