@@ -45,7 +45,7 @@ class History:
     def __init__(self, batch: Batch, layouts: Sequence[Layout]) -> None:
         self._batch, self._layouts = batch, layouts
         self._candidates = len(batch.sound) // len(layouts)
-        batch.history_durations[:], batch.history_velocities[:] = NO_DURATION, NO_VELOCITY
+        batch.history_durations[:, -1], batch.history_velocities[:, -1] = NO_DURATION, NO_VELOCITY
         for song, layout in enumerate(layouts):
             batch.bars_ago_steps[song], batch.place_steps[song] = layout.bars_ago, layout.place
             if layout.weights is not None:
@@ -117,7 +117,7 @@ class History:
 
 
 def _lengths(
-    planes: Floats, step: npt.NDArray[np.intp], token: npt.NDArray[np.intp]
+    planes: npt.NDArray[np.bool_], step: npt.NDArray[np.intp], token: npt.NDArray[np.intp]
 ) -> npt.NDArray[np.int64]:
     """Return how many steps each note sounds in a history, which may have ended it early.
 
@@ -126,7 +126,7 @@ def _lengths(
     planes : np.ndarray, shape=(n_steps, 352)
     """
     n_steps = len(planes)
-    ends = (planes[:, N_NOTE_TOKENS:] == 0) | (planes[:, :N_NOTE_TOKENS] > 0)
+    ends = ~planes[:, N_NOTE_TOKENS:] | planes[:, :N_NOTE_TOKENS]
     ends = np.concatenate([ends[1:], np.ones((1, N_NOTE_TOKENS), np.bool_)])
     last = np.where(ends, np.arange(n_steps)[:, None], n_steps)
     np.minimum.accumulate(last[::-1], axis=0, out=last[::-1])

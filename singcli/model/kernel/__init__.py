@@ -97,7 +97,7 @@ _LAYOUT: tuple[tuple[str, type[np.generic], tuple[int | str, ...]], ...] = (
     ("place_steps", np.float32, ("n_songs", "n_steps", N_PLACE)),
     ("weights", np.uint64, ("n_songs",)),
     ("n_weights", np.int64, ("n_songs",)),
-    ("history", np.float32, ("n_songs", "n_steps_and_one", _PLANES)),
+    ("history", np.bool_, ("n_songs", "n_steps_and_one", _PLANES)),
     ("history_durations", np.int8, ("n_songs", "n_steps_and_one", N_NOTE_TOKENS)),
     ("history_velocities", np.int8, ("n_songs", "n_steps_and_one", N_NOTE_TOKENS)),
     ("heard", np.bool_, ("n_songs", "n_beats")),

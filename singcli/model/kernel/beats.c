@@ -4,9 +4,15 @@
 #include <string.h>
 
 /* A step of a song's history; the last one is empty and stands for those before the first. */
-static const float *played(const Batch *batch, int64_t song, int64_t step) {
+static const uint8_t *played(const Batch *batch, int64_t song, int64_t step) {
     const int64_t n = batch->n_steps + 1;
     return ROW(batch->history, song * n + (step < 0 ? batch->n_steps : step), N_PLANES);
+}
+
+/* Writes notes as the network takes them. */
+static void show(const uint8_t *notes, float *shown, int n) {
+    for (int i = 0; i < n; i++)
+        shown[i] = (float)notes[i];
 }
 
 /* Shows what the row's sources played. */
@@ -14,8 +20,7 @@ static void show_sources(const Batch *batch, int64_t row) {
     const int64_t song = row / batch->candidates, n = batch->n_steps + 1;
     const int64_t *source = ROW(batch->source, row, STEPS_PER_BEAT + 1);
     for (int place = 0; place <= STEPS_PER_BEAT; place++) {
-        const float *planes = played(batch, song, source[place]);
-        memcpy(AT(batch->draft, place, row, N_PLANES), planes, sizeof(float) * N_PLANES);
+        show(played(batch, song, source[place]), AT(batch->draft, place, row, N_PLANES), N_PLANES);
         if (place == STEPS_PER_BEAT)
             break;
         const int64_t step = song * n + (source[place] < 0 ? batch->n_steps : source[place]);
@@ -37,14 +42,14 @@ static void show_bars_ago(const Batch *batch, int64_t row, int64_t first) {
     for (int place = 0; place <= STEPS_PER_BEAT; place++) {
         const int64_t *steps = ROW(batch->bars_ago_steps, song * n + first + place, N_BARS_AGO);
         for (int ago = 0; ago < N_BARS_AGO; ago++) {
-            const float *onsets = played(batch, song, steps[ago]);
+            const uint8_t *onsets = played(batch, song, steps[ago]);
             float *own = batch->bars_ago + row * width + ago * N_NOTES; /* of the first step */
             const int64_t step_width = batch->n_rows * width;
             if (place < STEPS_PER_BEAT)
-                memcpy(own + place * step_width, onsets, sizeof(float) * N_NOTES);
+                show(onsets, own + place * step_width, N_NOTES);
             own += N_BARS_AGO * N_NOTES;
             if (place > 0)
-                memcpy(own + (place - 1) * step_width, onsets, sizeof(float) * N_NOTES);
+                show(onsets, own + (place - 1) * step_width, N_NOTES);
         }
     }
 }
@@ -62,10 +67,10 @@ static void show_context(const Batch *batch, int64_t row, int64_t beat) {
         memset(context, 0, sizeof(float) * N_PLANES);
         for (int64_t earlier = 0; beat < n && earlier < beat; earlier++) {
             const float weight = weights[beat * n + earlier];
-            const float *planes = played(batch, song, earlier * STEPS_PER_BEAT + place);
+            const uint8_t *notes = played(batch, song, earlier * STEPS_PER_BEAT + place);
             if (weight != 0.0f)
                 for (int token = 0; token < N_PLANES; token++)
-                    context[token] += weight * planes[token];
+                    context[token] += weight * (float)notes[token];
         }
     }
 }
@@ -115,7 +120,9 @@ EXPORTED void keep(const Batch *batch, int64_t beat) {
         for (int place = 0; place < STEPS_PER_BEAT; place++) {
             const int64_t step = song * n + first + place;
             const float *planes = AT(batch->planes, place, row, N_PLANES);
-            memcpy(ROW(batch->history, step, N_PLANES), planes, sizeof(float) * N_PLANES);
+            uint8_t *notes = ROW(batch->history, step, N_PLANES);
+            for (int token = 0; token < N_PLANES; token++)
+                notes[token] = planes[token] > 0.0f;
             memcpy(
                 ROW(batch->history_durations, step, N_NOTES),
                 AT(batch->durations, place, row, N_NOTES), N_NOTES
@@ -125,7 +132,7 @@ EXPORTED void keep(const Batch *batch, int64_t beat) {
                 AT(batch->velocities, place, row, N_NOTES), N_NOTES
             );
             for (int token = N_NOTES; token < N_PLANES; token++)
-                *heard |= planes[token] > 0.0f;
+                *heard |= notes[token];
         }
     }
 }

@@ -67,7 +67,7 @@ typedef struct {
     const int64_t *n_weights;
 
     /* What songs have played: onsets and sounding notes, classes; their last step stays empty. */
-    float *history;
+    uint8_t *history;
     int8_t *history_durations, *history_velocities;
     uint8_t *heard; /* by beat */
 

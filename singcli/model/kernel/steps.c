@@ -279,20 +279,22 @@ static void follow_lines(const Batch *batch, int64_t row, int64_t step, const fl
 /* Counts what a row has played in the step. */
 static void count(const Batch *batch, int64_t row, const float *onsets, const float *draft) {
     const uint8_t *foreign = ROW(batch->foreign, row / batch->candidates, N_NOTES);
-    int counts[N_COUNTS] = {0};
-    for (int token = 0; token < N_NOTES; token++) {
-        const int strikes = onsets[token] > 0.0f, drafted = draft[token] > 0.0f;
-        const int is_lead = strikes && token < N_PITCHES;
-        counts[N_STRUCK] += strikes;
-        counts[N_SOUNDING] += onsets[N_NOTES + token] > 0.0f;
-        counts[N_LEAD] += is_lead;
-        counts[LEAD_PITCHES] += is_lead ? N_PITCHES - 1 - token : 0;
-        counts[N_FOREIGN] += strikes && foreign[token];
-        counts[N_COMMON] += strikes && drafted;
-        counts[N_EITHER] += strikes || drafted;
-    }
-    for (int i = 0; i < N_COUNTS; i++)
-        batch->counts[row * N_COUNTS + i] += counts[i];
+    double *counts = ROW(batch->counts, row, N_COUNTS);
+    int pitches = 0, n_foreign = 0, n_common = 0;
+    for (int token = 0; token < N_PITCHES; token++)
+        pitches += onsets[token] > 0.0f ? N_PITCHES - 1 - token : 0;
+    for (int token = 0; token < N_NOTES; token++)
+        n_foreign += onsets[token] > 0.0f ? foreign[token] : 0;
+    for (int token = 0; token < N_NOTES; token++)
+        n_common += onsets[token] > 0.0f && draft[token] > 0.0f;
+    const float n_struck = sum_of(onsets, N_NOTES); /* they are 0 or 1 */
+    counts[N_STRUCK] += n_struck;
+    counts[N_SOUNDING] += sum_of(onsets + N_NOTES, N_NOTES);
+    counts[N_LEAD] += sum_of(onsets, N_PITCHES);
+    counts[LEAD_PITCHES] += pitches;
+    counts[N_FOREIGN] += n_foreign;
+    counts[N_COMMON] += n_common;
+    counts[N_EITHER] += n_struck + sum_of(draft, N_NOTES) - (float)n_common;
 }
 
 /* Ends the step of all rows. */
