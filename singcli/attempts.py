@@ -28,7 +28,7 @@ from singcli.wish import Wish
 if TYPE_CHECKING:
     from singcli.model.sing.runtime import SingRuntime
 
-ROWS_AT_ONCE = 64  # attempts times candidates in one batch
+ROWS_AT_ONCE = 128  # attempts times candidates in one batch
 MAX_ATTEMPTS = 256
 _NO_LIMITS = Limits(max_bytes=2**40, max_notes=2**40, max_tracks=2**40, max_minutes=1e9)
 

@@ -28,7 +28,7 @@ from singcli.wish_sources import WishSource
 if TYPE_CHECKING:
     from singcli.model.sing.runtime import SingRuntime
 
-BEATS_AT_ONCE = 8192  # of all songs of a batch: about 30 kB each
+BEATS_AT_ONCE = 32768  # of all songs of a batch: about 5 kB each
 
 
 @dataclass(frozen=True, slots=True)

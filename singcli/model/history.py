@@ -47,7 +47,8 @@ class History:
         self._candidates = len(batch.sound) // len(layouts)
         batch.history_durations[:, -1], batch.history_velocities[:, -1] = NO_DURATION, NO_VELOCITY
         for song, layout in enumerate(layouts):
-            batch.bars_ago_steps[song], batch.place_steps[song] = layout.bars_ago, layout.place
+            batch.bars_ago_steps[song] = layout.bars_ago.ctypes.data
+            batch.place_steps[song] = layout.place.ctypes.data
             if layout.weights is not None:
                 batch.weights[song] = layout.weights.ctypes.data
                 batch.n_weights[song] = len(layout.weights)

@@ -9,6 +9,11 @@ static const uint8_t *played(const Batch *batch, int64_t song, int64_t step) {
     return ROW(batch->history, song * n + (step < 0 ? batch->n_steps : step), N_PLANES);
 }
 
+/* The steps some bars before a step of a song. */
+static const int64_t *bars_ago_of(const Batch *batch, int64_t song, int64_t step) {
+    return ROW((const int64_t *)batch->bars_ago_steps[song], step, N_BARS_AGO);
+}
+
 /* Writes notes as the network takes them. */
 static void show(const uint8_t *notes, float *shown, int n) {
     for (int i = 0; i < n; i++)
@@ -37,10 +42,9 @@ static void show_sources(const Batch *batch, int64_t row) {
 
 /* Shows the onsets some bars before each step and before the one after it. */
 static void show_bars_ago(const Batch *batch, int64_t row, int64_t first) {
-    const int64_t song = row / batch->candidates, n = batch->n_steps + 1;
-    const int64_t width = 2 * N_BARS_AGO * N_NOTES;
+    const int64_t song = row / batch->candidates, width = 2 * N_BARS_AGO * N_NOTES;
     for (int place = 0; place <= STEPS_PER_BEAT; place++) {
-        const int64_t *steps = ROW(batch->bars_ago_steps, song * n + first + place, N_BARS_AGO);
+        const int64_t *steps = bars_ago_of(batch, song, first + place);
         for (int ago = 0; ago < N_BARS_AGO; ago++) {
             const uint8_t *onsets = played(batch, song, steps[ago]);
             float *own = batch->bars_ago + row * width + ago * N_NOTES; /* of the first step */
@@ -86,7 +90,7 @@ EXPORTED void begin_beat(const Batch *batch, int64_t beat) {
         for (int place = 0; place < STEPS_PER_BEAT; place++)
             memcpy(
                 AT(batch->place, place, row, width),
-                ROW(batch->place_steps, song * batch->n_steps + first + place, width),
+                ROW((const float *)batch->place_steps[song], first + place, width),
                 sizeof(float) * width
             );
     }
@@ -100,8 +104,7 @@ EXPORTED void begin_beat(const Batch *batch, int64_t beat) {
 /* Shows the beat's own first step, which is played by now, where the step after the beat looks back
  * at it. */
 void show_first_step(const Batch *batch, int64_t row, int64_t first) {
-    const int64_t song = row / batch->candidates, after = first + STEPS_PER_BEAT;
-    const int64_t *ago = ROW(batch->bars_ago_steps, song * (batch->n_steps + 1) + after, N_BARS_AGO);
+    const int64_t *ago = bars_ago_of(batch, row / batch->candidates, first + STEPS_PER_BEAT);
     const float *planes = AT(batch->planes, 0, row, N_PLANES);
     float *bars = AT(batch->bars_ago, STEPS_PER_BEAT - 1, row, 2 * N_BARS_AGO * N_NOTES);
     if (batch->source[row * (STEPS_PER_BEAT + 1) + STEPS_PER_BEAT] == first)

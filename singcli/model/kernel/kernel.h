@@ -60,10 +60,8 @@ typedef struct {
     /* Given notes, by song: addresses of the arrays of `layout.GivenTokens`, or 0. */
     const uint64_t *given_free, *given_following, *given_durations, *given_velocities;
 
-    /* The rest of `layout.Layout`, by song; the weights as addresses, or 0. */
-    const int64_t *bars_ago_steps;
-    const float *place_steps;
-    const uint64_t *weights;
+    /* The rest of `layout.Layout`, by song: addresses of its arrays; 0 for no weights. */
+    const uint64_t *bars_ago_steps, *place_steps, *weights;
     const int64_t *n_weights;
 
     /* What songs have played: onsets and sounding notes, classes; their last step stays empty. */
