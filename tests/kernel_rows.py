@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from singcli.model.contract import (
+    BARS_AGO,
     MAX_NOTES_PER_STEP,
     N_DURATIONS,
     N_NOTE_TOKENS,
@@ -30,9 +31,9 @@ from singcli.model.contract import (
 from singcli.model.decisions import PerDecision
 from singcli.model.features import ENDINGS_AT_FIRST, ENDINGS_PACE, LEAD_AGES
 from singcli.model.kernel import Batch
+from singcli.model.layout import GivenTokens
 from singcli.model.rule_keeping import RuleKeeper
 from singcli.model.rules import NEVER, SongRules
-from singcli.model.song_state import GivenTokens
 from singcli.music.score import N_PITCHES, N_VOICES, STEPS_PER_BEAT
 
 Array = npt.NDArray[Any]
@@ -186,9 +187,17 @@ def batch_of(
     batch.lead[:], batch.bass[:] = NO_LEAD, NO_BASS
     batch.lead_step[:] = batch.heard_step[:] = LONG_AGO
     batch.endings[:] = ENDINGS_AT_FIRST
+    batch.source[:] = -1
+    look_bars_ago(batch, np.full((len(rules), len(rules[0].longest) + 1, len(BARS_AGO)), -1))
     for name in ("free", "following", "durations", "velocities") if given else ():
         getattr(batch, f"given_{name}")[0] = getattr(given, name).ctypes.data
     return batch
+
+
+def look_bars_ago(batch: Batch, steps: Array) -> None:
+    """Tell a batch which steps are bars ago, shape=(n_songs, n_steps + 1, len(BARS_AGO))."""
+    batch.kept_alive = steps  # the batch has nothing but addresses
+    batch.bars_ago_steps[:] = [song.ctypes.data for song in steps]
 
 
 def leaning(batch: Batch, step: int) -> tuple[Array, Array]:

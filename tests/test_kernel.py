@@ -34,9 +34,9 @@ from singcli.model.contract import (
 )
 from singcli.model.decisions import PerDecision
 from singcli.model.kernel import WAKING
+from singcli.model.layout import GivenTokens
 from singcli.model.plan import Given
 from singcli.model.rules import NEVER, SongRules
-from singcli.model.song_state import GivenTokens
 from singcli.music.score import N_PITCHES, N_VOICES, Score, regular_bars
 
 EDGES = np.array([0.0, np.nextafter(1.0, 0.0)])

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from build_hook import ROOT, build_hook
 
+from singcli.errors import SingError
 from singcli.model import kernel
 from singcli.model.kernel import Batch
 
@@ -62,23 +63,26 @@ def test_both_sides_know_the_same_arrays_in_the_same_order():
 
 def test_a_library_that_is_missing_is_named_with_the_remedy(uncached, monkeypatch, tmp_path):
     monkeypatch.setattr(kernel, "LIBRARY", tmp_path / "_kernel.so")
-    with pytest.raises(ImportError, match=r"_kernel\.so is missing: install singcli, with pip"):
+    with pytest.raises(SingError, match=r"_kernel\.so is missing") as caught:
         batch()
+    assert "install singcli again" in caught.value.remedy
 
 
 def test_a_library_of_another_machine_is_named_with_the_remedy(uncached, monkeypatch, tmp_path):
     library = tmp_path / "_kernel.so"
     library.write_bytes(b"\x7fELF of something else")
     monkeypatch.setattr(kernel, "LIBRARY", library)
-    with pytest.raises(ImportError, match="is not for this machine: install singcli again"):
+    with pytest.raises(SingError, match="is not for this machine") as caught:
         batch()
+    assert "install singcli again" in caught.value.remedy
 
 
 @pytest.mark.parametrize("fact", ["LEAD_AGE_STEPS", "N_DURATIONS", "SILENT"])
 def test_a_library_of_another_version_is_named_with_the_remedy(uncached, monkeypatch, fact):
     monkeypatch.setattr(kernel, fact, getattr(kernel, fact) + 1)
-    with pytest.raises(ImportError, match="is of another version: install singcli again"):
+    with pytest.raises(SingError, match="is of another version") as caught:
         batch()
+    assert "install singcli again" in caught.value.remedy
 
 
 def test_more_facts_than_were_asked_for_are_not_written():

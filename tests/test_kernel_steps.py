@@ -9,6 +9,7 @@ from kernel_rows import (
     NEVER_COPIES,
     NO_RULES,
     batch_of,
+    look_bars_ago,
 )
 
 from singcli.model.contract import (
@@ -53,11 +54,14 @@ def test_the_step_after_a_beat_looks_back_at_the_beats_own_first_step():
     batch = batch_of([NO_RULES], 3)
     batch.planes[0, :, [7, N_NOTE_TOKENS + 9]] = 1.0
     batch.draft[4, :, 11] = batch.bars_ago[3, :, 11] = 1.0
-    batch.own_source[1] = batch.own_bar[2, 1] = True
+    batch.source[1, 4] = 0
+    steps = np.full((1, 9, 3), -1)
+    steps[0, 4, 1] = 0  # two bars before step 4
+    look_bars_ago(batch, steps)
     batch.begin_step(3, 3)
     assert [np.flatnonzero(row).tolist() for row in batch.draft[4]] == [[11], [7, 185], [11]]
     own = (3 + 1) * N_NOTE_TOKENS + 7  # bars ago of the step, then of the step after
-    assert [np.flatnonzero(row).tolist() for row in batch.bars_ago[3]] == [[11], [11], [11, own]]
+    assert [np.flatnonzero(row).tolist() for row in batch.bars_ago[3]] == [[11, own]] * 3
 
 
 _SEEN = ("previous", "carried", "articulation", "lead", "lead_age", "bass", "loudness", "grade")
@@ -65,6 +69,9 @@ _TOLD = (  # of every note
     *("last_lead", "last_bass", "draft_duration", "draft_velocity", "chord_duration"),
     "latest_velocity",
 )
+
+
+FOREIGN = np.arange(N_NOTE_TOKENS) % 3 == 0
 
 
 class Player:
@@ -81,7 +88,7 @@ class Player:
         self.draft_durations = rng.integers(0, NO_DURATION + 1, shape)
         self.draft_velocities = rng.integers(0, NO_VELOCITY + 1, shape)
         rules = NO_RULES._replace(
-            tune_since=np.full(24, NEVER), longest=np.full(24, N_DURATIONS - 1)
+            foreign=FOREIGN, tune_since=np.full(24, NEVER), longest=np.full(24, N_DURATIONS - 1)
         )
         self.batch = batch_of([rules] * 3, width=2)
         self.batch.uniforms[:] = 0.5
@@ -108,11 +115,28 @@ class Player:
     def _show(self, step: int) -> None:
         """Begin a beat, and show its drafts."""
         batch, steps = self.batch, slice(step, step + STEPS_PER_BEAT)
-        batch.planes[:] = 0.0
+        self._compare_counts(step)
+        batch.planes[:] = batch.counts[:] = 0.0
         batch.draft[:STEPS_PER_BEAT, :, :N_NOTE_TOKENS] = self.draft[:, steps].swapaxes(0, 1)
         batch.source_grade[:] = step + np.arange(3)
         for name in ("draft_durations", "draft_velocities"):
             getattr(batch, name)[:] = getattr(self, name)[:, steps].swapaxes(0, 1)
+
+    def _compare_counts(self, step: int) -> None:
+        """Compare what was counted of the beat before this step."""
+        before = slice(max(step - STEPS_PER_BEAT, 0), step)
+        onsets, draft = self.onsets[:, before], self.draft[:, before]
+        lead, counted = onsets[..., :N_PITCHES], self.batch.counted
+        for found, wanted in (
+            (counted.struck, onsets),
+            (counted.sounding, self.batch.planes[..., N_NOTE_TOKENS:].swapaxes(0, 1)),
+            (counted.lead, lead),
+            (counted.lead_pitches, lead * np.arange(N_PITCHES)[::-1]),
+            (counted.foreign, onsets & FOREIGN),
+            (counted.common, onsets & draft),
+            (counted.either, onsets | draft),
+        ):
+            np.testing.assert_array_equal(found, wanted.sum(axis=(1, 2)))
 
     def _fill_outputs(self, step: int, n: int) -> None:
         """Make certain what is next; `next_chosen` tells rows and tokens."""

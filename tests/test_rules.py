@@ -11,6 +11,7 @@ from kernel_rows import NO_RULES, Choice, Note, batch_of, leaning
 
 from singcli.metrics.defects import ending
 from singcli.model.contract import DURATIONS, N_NOTE_TOKENS, N_TOKENS, STOP
+from singcli.model.kernel import Batch, Counts
 from singcli.model.limits import Limits, PitchRange, Polyphony
 from singcli.model.plan import Given, Plan, SamplingOptions
 from singcli.model.rule_keeping import (
@@ -149,6 +150,15 @@ def test_given_notes_are_above_the_rules(runtime, aaba_score):
     assert (~lead).any()
 
 
+def counted(batch: Batch, played: np.ndarray) -> Counts:
+    """What the kernel counts of a beat, in how many steps of which notes begin and sound."""
+    onsets, sounding = played[:, :N_NOTE_TOKENS], played[:, N_NOTE_TOKENS:]
+    lead = onsets[:, :N_PITCHES]
+    numbers = (onsets, sounding, lead, lead * np.arange(N_PITCHES)[::-1], onsets * batch.foreign)
+    nothing = np.zeros(len(played))
+    return Counts(*(number.sum(axis=1) for number in numbers), nothing, nothing)
+
+
 def sharp_and_natural() -> np.ndarray:
     """A beat of two rows: four notes outside the scale of C major, four inside."""
     played = SILENCE.copy()
@@ -165,7 +175,7 @@ class TestRuleKeeper:
     def test_notes_outside_the_scale_lose_odds_once_there_are_too_many(self):
         batch, keeper = self.keeper(scale_lock="soft")
         assert not batch.pitch_pull.any()
-        keeper.count(sharp_and_natural())
+        keeper.count(counted(batch, sharp_and_natural()))
         assert batch.pitch_pull[0, SHARP] < -1
         assert not batch.pitch_pull[0, SHARP - 1]
         assert not batch.pitch_pull[1].any()
@@ -174,7 +184,7 @@ class TestRuleKeeper:
 
     def test_a_lock_that_is_off_costs_nothing(self):
         batch, keeper = self.keeper()
-        keeper.count(sharp_and_natural())
+        keeper.count(counted(batch, sharp_and_natural()))
         assert not batch.pitch_pull.any()
 
     def test_leaps_of_the_lead_over_an_octave_lose_odds(self):
@@ -199,18 +209,18 @@ class TestRuleKeeper:
         batch, keeper = self.keeper()
         played = SILENCE.copy()
         played[0, N_PITCHES - 1 - 40] = 4  # pitch 40 of 88, four times
-        keeper.count(played)
+        keeper.count(counted(batch, played))
         pull = batch.pitch_pull[0, :N_PITCHES]
         assert pull.argmax() == N_PITCHES - 1 - 40
         assert pull[N_PITCHES - 1 - 47] == pytest.approx(-0.5 * (7 / REGISTER_WIDTH) ** 2)
         assert not batch.pitch_pull[1].any()
         assert not batch.pitch_pull[:, N_PITCHES:].any()
-        keeper.count(np.roll(played, -12, axis=1))  # an octave up
+        keeper.count(counted(batch, np.roll(played, -12, axis=1)))  # an octave up
         assert pull.argmax() == N_PITCHES - 1 - 42  # four notes of 24: a sixth of the way
 
     def test_what_speaks_for_a_pitch_does_not_speak_for_striking(self):
         batch, keeper = self.keeper(scale_lock="soft")
-        keeper.count(sharp_and_natural())
+        keeper.count(counted(batch, sharp_and_natural()))
         batch.lead[:], batch.sounded[:, 100] = 40, True
         odds, taste = leaning(batch, 0)
         assert not odds[0].any()
@@ -227,7 +237,7 @@ class TestRuleKeeper:
         played[1, N_PITCHES:N_NOTE_TOKENS:20] = 4  # 20 notes a beat, and none in the other row
         played[1, N_NOTE_TOKENS + N_PITCHES :: 8] = 4
         for _ in range(40):
-            keeper.count(played)
+            keeper.count(counted(batch, played))
         odds, _ = leaning(batch, 0)
         assert odds[0] == pytest.approx(DENSITY_GAIN * DENSITY[0], rel=0.1)
         assert odds[1] == pytest.approx(DENSITY_GAIN * (DENSITY[1] - 20), rel=0.1)
