@@ -268,7 +268,7 @@ def test_tokens_that_cannot_follow_are_never_scored():
     last = torch.tensor([START, 0, 90, 175])
     with torch.no_grad():
         logits, _ = note.pitch_logits(
-            torch.randn(4, SIZES.features),
+            torch.randn(4, SIZES.hidden),
             torch.randn(4, 176),
             torch.randn(4, SIZES.hidden),
             last,

@@ -37,8 +37,9 @@ def chunk_loss(
     features, token_bias, state = network.step(chunk.inputs, state)
     where = chunk.decisions
     at = where.row * features.shape[1] + where.step
+    of_pitch, *of_notes = features.split(network.note.parts, -1)
     logits, gate = network.note.pitch_logits(
-        _rows(features, at),
+        _rows(of_pitch, at),
         _rows(token_bias, at),
         notes_so_far(network, where),
         where.last,
@@ -48,9 +49,9 @@ def chunk_loss(
     )
     pitch = -copy_log_probs(logits.float(), gate.float(), where.copied, where.token).sum()
     notes = torch.nonzero(where.token != STOP).squeeze(-1)
-    features = _rows(features, at[notes])
+    of_duration, of_velocity = (_rows(part, at[notes]) for part in of_notes)
     duration_logits = network.note.duration_logits(
-        features,
+        of_duration,
         where.token[notes],
         where.draft_duration[notes],
         where.chord_duration[notes],
@@ -59,7 +60,7 @@ def chunk_loss(
         duration_logits.float(), where.duration[notes], reduction="sum"
     )
     velocity_logits = network.note.velocity_logits(
-        features,
+        of_velocity,
         where.token[notes],
         where.draft_velocity[notes],
         where.voice_velocity[notes],
