@@ -1,4 +1,4 @@
-"""The floor of training: the products of matrices that a step takes, alone and in float32."""
+"""The floor of training: the products of matrices that a step takes, and nothing else."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from singcli.training.config import TrainConfig
 from singcli.training.networks import PointerNetwork
 
 REPETITIONS = 12
+SHORTER = (torch.bfloat16, torch.float16)
 GIVEN = ("roll", "draft", "bar", "context", "counts")  # layers whose inputs are not learned
 
 
@@ -73,16 +74,17 @@ def products(
     ]
 
 
-def seconds_of(product: Product, steps: int) -> float:
+def seconds_of(product: Product, steps: int, kind: torch.dtype = torch.float32) -> float:
     """Return the processor time that a product takes in a chunk, forward and backward."""
     rows = round(steps * product.per_step)
-    inputs, weights = (
-        torch.randn(product.at_once, product.width),
-        torch.randn(product.out, product.width),
-    )
-    gradient = torch.randn(product.at_once, product.out)
-    all_inputs, all_gradients = torch.randn(rows, product.width), torch.randn(rows, product.out)
     calls = rows / product.at_once
+
+    def numbers(*shape: int) -> torch.Tensor:
+        return torch.randn(shape).to(kind)
+
+    inputs, weights = numbers(product.at_once, product.width), numbers(product.out, product.width)
+    gradient = numbers(product.at_once, product.out)
+    all_inputs, all_gradients = numbers(rows, product.width), numbers(rows, product.out)
     seconds = calls * _least(lambda: torch.mm(inputs, weights.t()))
     seconds += _least(lambda: torch.mm(all_gradients.t(), all_inputs))
     if product.is_learned:
@@ -106,10 +108,14 @@ def _least(multiply: Callable[[], torch.Tensor]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Floor:
-    """Of a step: multiply-adds, and processor time of its products alone in seconds."""
+    """Of a step: multiply-adds, and processor time of its products alone in seconds.
+
+    `shorter` is the time with inputs, weights and gradients in 16 bits, by the type's name.
+    """
 
     multiply_adds: float
     seconds: float
+    shorter: dict[str, float]
 
     @property
     def gflops(self) -> float:
@@ -121,7 +127,12 @@ def measure_floor(config: TrainConfig, *, decisions: float, notes: float, proces
     """Time the products of a step, each alone, in this process with one thread."""
     listed = products(config, decisions=decisions, notes=notes, processes=processes)
     steps = max(1, config.run.batch_songs // processes) * config.run.chunk_steps
+
+    def seconds(kind: torch.dtype) -> float:
+        return sum(seconds_of(product, steps, kind) for product in listed) / steps
+
     return Floor(
         sum(product.multiply_adds for product in listed),
-        sum(seconds_of(product, steps) for product in listed) / steps,
+        seconds(torch.float32),
+        {str(kind).removeprefix("torch."): seconds(kind) for kind in SHORTER},
     )

@@ -190,12 +190,17 @@ def floor_table(clock: Clock, floor: Floor, processes: int) -> str:
     """Lay out what a step takes beside what its products take."""
     of_a_step = f"{clock.decisions / clock.steps:.2f}, {clock.notes / clock.steps:.2f}"
     most = f"steps a second of {processes} processes with nothing else"
+    shorter: list[Row] = [
+        [f"the same in {kind}, µs", f"{1e6 * seconds:.0f}"]
+        for kind, seconds in floor.shorter.items()
+    ]
     rows: list[Row] = [
         ["decisions and notes", of_a_step],
         ["multiply-adds, millions", f"{1e-6 * floor.multiply_adds:.2f}"],
         ["processor time, µs", f"{1e6 * clock.processor / clock.steps:.0f}"],
-        ["the same of the products alone, µs", f"{1e6 * floor.seconds:.0f}"],
-        ["GFLOP/s of the products alone", f"{floor.gflops:.0f}"],
+        ["the same of the products alone in float32, µs", f"{1e6 * floor.seconds:.0f}"],
+        *shorter,
+        ["GFLOP/s of them in float32", f"{floor.gflops:.0f}"],
         [most, f"{processes / floor.seconds:,.0f}"],
     ]
     return markdown_table(["of a step", ""], rows)
