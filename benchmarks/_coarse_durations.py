@@ -46,7 +46,7 @@ def _chunk_nats(network: PointerNetwork, chunk: Chunk, state: State | None) -> t
     at = where.row[notes], where.step[notes]
     fine = functional.log_softmax(
         network.note.duration_logits(
-            features[at],
+            features.split(network.note.parts, -1)[1][at],
             where.token[notes],
             where.draft_duration[notes],
             where.chord_duration[notes],

@@ -4,7 +4,9 @@ Two processes by default, as `singcli train` on two cores, with the configuratio
 default, the widths, batches and chunks of the first model (what later networks have more is at its
 narrowest). The clock of each part runs in every process; the shares are those of the one that
 leads. The network is its forward and backward pass and the optimiser. The first --warm-up batches
-do not count.
+do not count. Then the floor: the time that a step's products of matrices take alone in float32,
+and so the most steps a second that any program could make of this network. On a machine that does
+other work compare processor time with processor time.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +33,7 @@ from _machine import (
     usable_cores,
     write_json,
 )
+from _training_floor import Floor, measure_floor
 
 from singcli.dataset import Dataset
 from singcli.training import loop
@@ -68,14 +72,21 @@ class Clock:
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
         self.begun = time.perf_counter()
-        self.steps = 0  # of this process
-        self.all_steps = 0.0
+        self.processor_begun = time.process_time()
+        self.steps = self.decisions = self.notes = 0  # of this process
+        self.all_steps = self.whole = self.processor = 0.0
         self.batches = 0
 
     def restart(self) -> None:
         """Forget what was counted so far."""
         self.seconds.clear()
-        self.begun, self.steps = time.perf_counter(), 0
+        self.begun, self.processor_begun = time.perf_counter(), time.process_time()
+        self.steps = self.decisions = self.notes = 0
+
+    def stop(self) -> None:
+        """Take the time since the warm-up."""
+        self.whole = time.perf_counter() - self.begun
+        self.processor = time.process_time() - self.processor_begun
 
     def timed(self, part: str, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return the function with its time counted for a part."""
@@ -99,6 +110,8 @@ class Clock:
             following = self.timed(part, lambda: next(source, None))
             while (item := following()) is not None:
                 self.steps += item.n_steps
+                self.decisions += len(item.decisions.token)
+                self.notes += item.n_notes
                 yield item
 
         return items
@@ -154,23 +167,43 @@ def train(
     )
     with clocked(clock, warm_up):
         trainer.train(max_minutes=minutes)
-        clock.seconds["all"] = time.perf_counter() - clock.begun
+        clock.stop()
     (clock.all_steps,) = workers.sum(clock.steps)
     return clock
 
 
 def measure(
     data: Path, config: TrainConfig, *, processes: int, minutes: float, warm_up: int
-) -> tuple[float, dict[str, float]]:
-    """Train in several processes; return steps a second of all and seconds by part of the first."""
+) -> Clock:
+    """Train in several processes; return the clock of the first."""
     with tempfile.TemporaryDirectory() as place:
         arguments = (data, config, Path(place) / "run", minutes, warm_up)
         with crew(processes, train, arguments) as workers:
             clock = train(workers, *arguments)
     if clock.batches <= warm_up:
         raise SystemExit(f"no batch after the {warm_up} of the warm-up; give more --minutes")
-    whole = clock.seconds.pop("all")
-    return clock.all_steps / whole, clock.seconds | {REST: whole - sum(clock.seconds.values())}
+    clock.seconds[REST] = clock.whole - sum(clock.seconds.values())
+    return clock
+
+
+def floor_table(clock: Clock, floor: Floor, processes: int) -> str:
+    """Lay out what a step takes beside what its products take."""
+    of_a_step = f"{clock.decisions / clock.steps:.2f}, {clock.notes / clock.steps:.2f}"
+    most = f"steps a second of {processes} processes with nothing else"
+    shorter: list[Row] = [
+        [f"the same in {kind}, µs", f"{1e6 * seconds:.0f}"]
+        for kind, seconds in floor.shorter.items()
+    ]
+    rows: list[Row] = [
+        ["decisions and notes", of_a_step],
+        ["multiply-adds, millions", f"{1e-6 * floor.multiply_adds:.2f}"],
+        ["processor time, µs", f"{1e6 * clock.processor / clock.steps:.0f}"],
+        ["the same of the products alone in float32, µs", f"{1e6 * floor.seconds:.0f}"],
+        *shorter,
+        ["GFLOP/s of them in float32", f"{floor.gflops:.0f}"],
+        [most, f"{processes / floor.seconds:,.0f}"],
+    ]
+    return markdown_table(["of a step", ""], rows)
 
 
 def main() -> None:
@@ -197,14 +230,20 @@ def main() -> None:
         if not isinstance(read, TrainConfig):
             parser.error(f"{arguments.config}: is not of the pointer network")
         config = read
-    pace, seconds = measure(
+    clock = measure(
         arguments.data,
         config,
         processes=arguments.processes,
         minutes=arguments.minutes,
         warm_up=arguments.warm_up,
     )
-    whole = sum(seconds.values())
+    floor = measure_floor(
+        config,
+        decisions=clock.decisions / clock.steps,
+        notes=clock.notes / clock.steps,
+        processes=arguments.processes,
+    )
+    seconds, whole, pace = clock.seconds, clock.whole, clock.all_steps / clock.whole
     share = sum(seconds.get(part, 0.0) for part in NETWORK) / whole
     sizes = ", ".join(f"{name} {value}" for name, value in config.network.model_dump().items())
     print(machine_line("torch", "numpy"))
@@ -212,7 +251,8 @@ def main() -> None:
     print(f"{arguments.processes} processes of one thread, {whole:.0f} s after the warm-up\n")
     parts = [EXAMPLES, CHUNKS, *NETWORK, EXCHANGE, MEAN, SAVING, REST]
     rows: list[Row] = [[p, seconds.get(p, 0.0), 100 * seconds.get(p, 0.0) / whole] for p in parts]
-    print(markdown_table(["part", "s", "%"], rows))
+    print(markdown_table(["part", "s", "%"], rows), "", sep="\n")
+    print(floor_table(clock, floor, arguments.processes))
     verdicts = [
         floor_verdict("steps a second of all processes", pace, WANTED_PACE),
         floor_verdict("the network's share of the time", share, WANTED_SHARE),
@@ -220,7 +260,14 @@ def main() -> None:
     print("", *verdicts, sep="\n")
     write_json(
         arguments.json,
-        {"steps_per_second": pace, "share": share, "seconds": seconds, "verdicts": verdicts},
+        {
+            "steps_per_second": pace,
+            "share": share,
+            "seconds": seconds,
+            "processor_seconds_a_step": clock.processor / clock.steps,
+            "floor": asdict(floor),
+            "verdicts": verdicts,
+        },
     )
 
 

@@ -148,7 +148,7 @@ def test_smoothed_labels_cost_what_the_even_distribution_costs(load):
     tokens = torch.tensor([START, 170])
     none = torch.full((2,), 88)
     logits, _ = note.pitch_logits(
-        torch.zeros(2, network.sizes.features),
+        torch.zeros(2, network.sizes.hidden),
         torch.zeros(2, N_NOTE_TOKENS),
         torch.zeros(2, network.sizes.hidden),
         tokens,

@@ -179,13 +179,37 @@ class TestTrainingSpeed:
         config = TrainConfig.model_validate(
             {"network": widths, "run": {"epochs": 2, "batch_songs": 2, "chunk_steps": 16}}
         )
-        pace, seconds = script.measure(data, config, processes=1, minutes=1, warm_up=1)
-        assert pace > 0
+        clock = script.measure(data, config, processes=1, minutes=1, warm_up=1)
+        seconds = clock.seconds
+        assert clock.all_steps / clock.whole > 0
+        assert clock.processor > 0
+        assert 1 < clock.decisions / clock.steps == 1 + clock.notes / clock.steps
         assert min(seconds.values()) > 0
         parts = {script.EXAMPLES, script.CHUNKS, *script.NETWORK, script.MEAN, script.SAVING}
         assert parts <= set(seconds)
         assert script.EXCHANGE in seconds  # of nobody: no time to speak of
         assert vars(loop)["chunk_loss"] is before
+
+    def test_the_floor_counts_every_weight_but_those_of_tables(self, load):
+        pytest.importorskip("torch")
+        from torch.nn import Embedding
+
+        from singcli.training.config import TrainConfig
+        from singcli.training.networks import PointerNetwork
+
+        floor, config = load("_training_floor"), TrainConfig()
+        found = floor.products(config, decisions=1.0, notes=1.0, processes=2)
+        network = PointerNetwork(config.network.sizes)
+        tables = {name for name, m in network.named_modules() if isinstance(m, Embedding)}
+        matrices = {
+            name: p.numel()
+            for name, p in network.named_parameters()
+            if p.ndim == 2 and name.rsplit(".", 1)[0] not in tables
+        }
+        assert sum(p.width * p.out for p in found) == sum(matrices.values())
+        given = sum(matrices[f"step.{name}.weight"] for name in ("roll", "draft", "bar", "context"))
+        given += matrices["note.counts.weight"]
+        assert sum(p.multiply_adds for p in found) == 3 * sum(matrices.values()) - given
 
 
 class TestThousandSongs:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import functools
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -119,3 +120,18 @@ def test_processes_do_not_hear_ctrl_c_even_while_they_start():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     with ProcessPoolExecutor(1, mp_context=context) as plain:
         assert plain.submit(_is_deaf).result()
+
+
+def _end_if_deaf() -> None:
+    sys.exit(0 if _is_deaf() else 1)
+
+
+@pytest.mark.usefixtures("ctrl_c")
+@pytest.mark.skipif(os.name != "posix", reason="signals are not inherited")
+def test_processes_of_their_own_interpreter_do_not_hear_ctrl_c_either():
+    with pool.deaf_start():
+        process = multiprocessing.get_context("spawn").Process(target=_end_if_deaf)
+        process.start()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    process.join(60)
+    assert process.exitcode == 0

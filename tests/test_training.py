@@ -209,7 +209,7 @@ def test_chunks_with_carried_state_give_the_likelihood_of_the_whole(songs):
     torch.manual_seed(0)
     network = PointerNetwork(SIZES).eval()
     made = [example(song, Draw(i, "music")) for i, song in enumerate(songs[:3])]
-    batch = Batch.from_examples(made, n_steps=max(e.n_steps for e in made))
+    batch = Batch.from_examples(made)
 
     def total(n_steps):
         state, nats = None, 0.0
@@ -225,7 +225,7 @@ def test_padding_and_neighbours_do_not_change_a_songs_likelihood(songs):
     network = PointerNetwork(SIZES).eval()
 
     def nats(made):
-        batch = Batch.from_examples(made, n_steps=max(e.n_steps for e in made))
+        batch = Batch.from_examples(made)
         loss, _ = chunk_loss(network, next(iter(batch.chunks(10_000, CPU))), None)
         return float((loss.pitch + loss.duration).detach())
 
@@ -236,7 +236,7 @@ def test_padding_and_neighbours_do_not_change_a_songs_likelihood(songs):
 def test_notes_so_far_sums_the_earlier_notes_of_the_step(songs):
     network = PointerNetwork(SIZES).eval()
     made = [example(songs[0], Draw(0, "music"))]
-    chunk = next(iter(Batch.from_examples(made, n_steps=made[0].n_steps).chunks(40, CPU)))
+    chunk = next(iter(Batch.from_examples(made).chunks(40, CPU)))
     where = chunk.decisions
     found = notes_so_far(network, where)
     for k in range(len(where.token)):
@@ -262,7 +262,7 @@ def test_tokens_that_cannot_follow_are_never_scored():
     last = torch.tensor([START, 0, 90, 175])
     with torch.no_grad():
         logits, _ = note.pitch_logits(
-            torch.randn(4, SIZES.features),
+            torch.randn(4, SIZES.hidden),
             torch.randn(4, 176),
             torch.randn(4, SIZES.hidden),
             last,

@@ -182,19 +182,28 @@ def _context() -> BaseContext:
 
 
 def _start_deaf_server(context: BaseContext) -> None:
-    """Start the server that makes the processes, so that none ever hears Ctrl-C.
-
-    They ignore it themselves, see `_begin`, but not while they start. A handler can only be set in
-    the main thread; elsewhere nobody presses Ctrl-C while a pool is opened.
-    """
-    is_main = threading.current_thread() is threading.main_thread()
-    if context.get_start_method() != "forkserver" or not is_main:
+    """Start the server that makes the processes, so that none ever hears Ctrl-C."""
+    if context.get_start_method() != "forkserver":
         return
     from multiprocessing import forkserver
 
+    with deaf_start():
+        forkserver.ensure_running()
+
+
+@contextlib.contextmanager
+def deaf_start() -> Iterator[None]:
+    """Ignore Ctrl-C in this block, and so do the processes started in it from their beginning.
+
+    Processes that ignore it themselves, see `_begin`, do not while they start. A handler can only
+    be set in the main thread; elsewhere nobody presses Ctrl-C while processes are started.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        forkserver.ensure_running()
+        yield
     finally:
         signal.signal(signal.SIGINT, before)
 

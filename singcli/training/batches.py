@@ -40,27 +40,39 @@ class DecisionTensors(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """T successive steps of N songs. `n_steps` counts the real ones (songs end within padding)."""
+    """T successive steps of N songs, a share of a batch.
+
+    `n_steps` counts the real ones (songs end within padding), `n_steps_of_all` those of the whole
+    batch.
+    """
 
     inputs: StepInputs
     decisions: DecisionTensors
     n_steps: int
+    n_steps_of_all: int
     n_notes: int
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Padded arrays of N examples, (N, T, ...), and their decisions side by side."""
+    """Padded arrays of N examples, (N, T, ...), and their decisions side by side.
+
+    `lengths_of_all` are those of the whole batch, of which this may be a share.
+    """
 
     arrays: dict[str, npt.NDArray[np.generic]]
     decisions: dict[str, npt.NDArray[np.int64]]
     lengths: npt.NDArray[np.int64]
-    n_steps: int
+    lengths_of_all: npt.NDArray[np.int64]
 
     @classmethod
-    def from_examples(cls, examples: Sequence[Example], *, n_steps: int) -> Batch:
-        """Pad the examples to `n_steps`, at least the longest one's."""
+    def from_examples(
+        cls, examples: Sequence[Example], lengths_of_all: Sequence[int] | None = None
+    ) -> Batch:
+        """Pad the examples to the longest of the batch, by default of themselves."""
         lengths = np.array([e.n_steps for e in examples])
+        of_all = lengths if lengths_of_all is None else np.array(lengths_of_all)
+        n_steps = int(of_all.max())
         arrays = {
             name: _padded([getattr(e, name) for e in examples], n_steps)
             for name in (*_ROLLS, *_FLOATS, *_LAST_PITCHES)
@@ -74,7 +86,12 @@ class Batch:
         decisions["row"] = np.repeat(
             np.arange(len(examples)), [len(e.decisions.step) for e in examples]
         )
-        return cls(arrays, decisions, lengths, n_steps)
+        return cls(arrays, decisions, lengths, of_all)
+
+    @property
+    def n_steps(self) -> int:
+        """Length with the padding."""
+        return int(self.lengths_of_all.max())
 
     def chunks(self, n_steps: int, device: torch.device) -> Iterator[Chunk]:
         """Cut into pieces of `n_steps` steps, in order."""
@@ -89,7 +106,8 @@ class Batch:
                 decisions=DecisionTensors(
                     **{name: torch.from_numpy(c).to(device) for name, c in chosen.items()}
                 ),
-                n_steps=int(np.clip(self.lengths - start, 0, stop - start).sum()),
+                n_steps=_steps_within(self.lengths, start, stop),
+                n_steps_of_all=_steps_within(self.lengths_of_all, start, stop),
                 n_notes=n_notes,
             )
 
@@ -138,13 +156,17 @@ def batch_from_draws(
         Which of the draws to lay out.
     """
     examples = [songs[draw.song].example(draw, settings) for draw in draws[share]]
-    lengths = (songs[draw.song].n_steps(draw) for draw in draws)
-    return Batch.from_examples(examples, n_steps=max(lengths))
+    return Batch.from_examples(examples, [songs[draw.song].n_steps(draw) for draw in draws])
 
 
 _ROLLS = ("previous", "carried", "draft", "bars_ago")
 _LAST_PITCHES = {"lead": NO_LEAD, "bass": NO_BASS}
 _FLOATS = ("context", "place", "grade", "loudness", "articulation", "lead_age")
+
+
+def _steps_within(lengths: npt.NDArray[np.int64], start: int, stop: int) -> int:
+    """Count the steps from `start` to before `stop`."""
+    return int(np.clip(lengths - start, 0, stop - start).sum())
 
 
 def _padded(arrays: list[npt.NDArray[np.generic]], n_steps: int) -> npt.NDArray[np.generic]:

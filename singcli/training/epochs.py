@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from singcli.training.checkpoint import Progress
 from singcli.training.interrupts import held_interrupt
+from singcli.training.memory import keep_freed_memory
 from singcli.training.run_folder import RunResult
 from singcli.training.workers import Workers
 
@@ -36,6 +37,7 @@ def run_epochs(
     KeyboardInterrupt
         After saving.
     """
+    keep_freed_memory()
     deadline = None if max_minutes is None else time.monotonic() + 60 * max_minutes
     with held_interrupt() as interrupted:
 

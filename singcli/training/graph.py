@@ -85,14 +85,15 @@ class NotePart(nn.Module):
         """Take the tensors of `note_inputs`, return those of `NOTE_OUTPUTS`."""
         is_note = (last_token < STOP).unsqueeze(-1)
         chosen = chosen + self.network.chosen(last_token) * is_note
+        of_pitch, of_duration, of_velocity = features.split(self.network.parts, -1)
         logits, gate = self.network.pitch_logits(
-            features, token_bias, chosen, last_token, draft_onsets, lead, bass
+            of_pitch, token_bias, chosen, last_token, draft_onsets, lead, bass
         )
         duration = self.network.duration_logits(
-            features, last_token, draft_duration, chord_duration
+            of_duration, last_token, draft_duration, chord_duration
         )
         velocity = self.network.velocity_logits(
-            features, last_token, draft_velocity, voice_velocity
+            of_velocity, last_token, draft_velocity, voice_velocity
         )
         return logits, gate, chosen, duration, velocity
 

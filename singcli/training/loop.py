@@ -203,25 +203,28 @@ class Trainer:
 
     def _train_batch(self, batch: Batch, *, share: float, meter: Meter) -> None:
         state: State | None = None
+        total, n_steps = 0.0, 0
         for chunk in batch.chunks(self.config.run.chunk_steps, self.device):
             for group in self.optimiser.param_groups:
                 group["lr"] = self._learning_rate(share)
             with mixed_precision(self.device):
                 loss, state = chunk_loss(self.network, chunk, state)
             state = (state[0].detach(), state[1].detach())
+            if chunk.n_steps_of_all < self.config.run.chunk_steps:
+                continue  # the tail of one long song is no fair sample of a batch
             nats = loss.pitch + loss.duration
             weighted = nats + self.config.optimiser.velocity_weight * loss.velocity
-            n_steps, total = self.workers.sum(chunk.n_steps, float(nats.detach()))
-            if n_steps < self.config.run.chunk_steps:
-                continue  # the tail of one long song is no fair sample of a batch
             self.optimiser.zero_grad(set_to_none=True)
-            (weighted / n_steps).backward()
+            (weighted / chunk.n_steps_of_all).backward()
             self.workers.sum_gradients(self.network)
             nn.utils.clip_grad_norm_(self.network.parameters(), self.config.optimiser.clip_norm)
             self.optimiser.step()
             self.progress.updates += 1
             self._update_average()
-            meter.add(total, n_steps)
+            total += float(nats.detach())
+            n_steps += chunk.n_steps_of_all
+        (total,) = self.workers.sum(total)
+        meter.add(total, n_steps)
 
     def _learning_rate(self, share: float) -> float:
         """Warm up by updates, stay level, and fall in a straight line at the end of the run."""

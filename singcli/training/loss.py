@@ -37,9 +37,9 @@ def chunk_loss(
     features, token_bias, state = network.step(chunk.inputs, state)
     where = chunk.decisions
     at = where.row * features.shape[1] + where.step
-    features = _rows(features, at)
+    of_pitch, *of_notes = features.split(network.note.parts, -1)
     logits, gate = network.note.pitch_logits(
-        features,
+        _rows(of_pitch, at),
         _rows(token_bias, at),
         notes_so_far(network, where),
         where.last,
@@ -49,8 +49,9 @@ def chunk_loss(
     )
     pitch = -copy_log_probs(logits.float(), gate.float(), where.copied, where.token).sum()
     notes = torch.nonzero(where.token != STOP).squeeze(-1)
+    of_duration, of_velocity = (_rows(part, at[notes]) for part in of_notes)
     duration_logits = network.note.duration_logits(
-        _rows(features, notes),
+        of_duration,
         where.token[notes],
         where.draft_duration[notes],
         where.chord_duration[notes],
@@ -59,7 +60,7 @@ def chunk_loss(
         duration_logits.float(), where.duration[notes], reduction="sum"
     )
     velocity_logits = network.note.velocity_logits(
-        _rows(features, notes),
+        of_velocity,
         where.token[notes],
         where.draft_velocity[notes],
         where.voice_velocity[notes],
@@ -77,10 +78,14 @@ def notes_so_far(network: PointerNetwork, where: DecisionTensors) -> Tensor:
     -------
     Tensor, shape = (M, hidden)
     """
-    embedded: Tensor = network.note.chosen(where.token) * (where.token != STOP).unsqueeze(-1)
-    before = torch.cumsum(embedded, 0) - embedded
-    first_of_step = torch.arange(len(where.position), device=where.position.device) - where.position
-    return before - _rows(before, first_of_step)
+    n_before = where.position
+    begin = torch.cumsum(n_before, 0) - n_before
+    first_of_step = torch.arange(len(n_before), device=n_before.device) - n_before
+    every = torch.arange(int(n_before.sum()), device=n_before.device)
+    before = every + torch.repeat_interleave(first_of_step - begin, n_before)
+    return functional.embedding_bag(
+        where.token[before], network.note.chosen.weight, begin, mode="sum"
+    )
 
 
 def _rows(values: Tensor, at: Tensor) -> Tensor:

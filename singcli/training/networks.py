@@ -14,6 +14,7 @@ Hager, Hablutzel, Kinnaird, "SING" (2024): the user's self-similarity matrix as 
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -35,12 +36,12 @@ from singcli.model.contract import (
     NO_LEAD,
     REACH,
     START,
-    STOP,
     NetworkSizes,
 )
 from singcli.music.score import N_PITCHES, N_VOICES
 
 MASKED = -1e9
+N_INTERVALS = 2 * REACH + 1
 PITCH_EMBEDDING = 24
 BASE_GATE_LOGIT = -1.0  # at first a quarter of the notes is copied
 
@@ -89,7 +90,7 @@ class Dropout(nn.Module):
         size = values.numel()
         words = torch.empty((size + 7) // 8, dtype=torch.int64, device=values.device)
         drawn = words.random_(-(2**63), None).view(torch.uint8)[:size].view(values.shape)
-        kept = (drawn >= self.dropped_bytes).to(values.dtype)
+        kept = torch.ge(drawn, self.dropped_bytes, out=torch.empty_like(values))
         return values * kept.mul_(256 / (256 - self.dropped_bytes))
 
 
@@ -193,8 +194,9 @@ class NoteNetwork(nn.Module):
     """
 
     token_order: Tensor
-    lead_offset: Tensor
-    bass_offset: Tensor
+    lead_places: Tensor
+    bass_places: Tensor
+    nothing: Tensor
 
     def __init__(self, sizes: NetworkSizes, dropout: float = 0.0) -> None:
         super().__init__()
@@ -204,8 +206,8 @@ class NoteNetwork(nn.Module):
         self.counts = nn.Linear(2, sizes.hidden)
         self.hidden = nn.Linear(sizes.hidden, sizes.hidden)
         self.pitch = nn.Linear(sizes.hidden, N_TOKENS)
-        self.lead_interval = nn.Linear(sizes.hidden, 2 * REACH + 1)
-        self.bass_interval = nn.Linear(sizes.hidden, 2 * REACH + 1)
+        self.lead_interval = nn.Linear(sizes.hidden, N_INTERVALS)
+        self.bass_interval = nn.Linear(sizes.hidden, N_INTERVALS)
         self.gate = nn.Linear(sizes.hidden, 1)
         self.duration_token = nn.Embedding(N_TOKENS + 1, sizes.duration)
         self.duration_draft = nn.Embedding(N_DURATIONS + 1, sizes.duration)
@@ -219,9 +221,12 @@ class NoteNetwork(nn.Module):
         self.velocity = nn.Linear(sizes.velocity, N_VELOCITIES)
         self.drop = Dropout(dropout)
         self.register_buffer("token_order", torch.arange(N_NOTE_TOKENS), persistent=False)
-        from_bottom = torch.arange(N_PITCHES) + REACH
-        self.register_buffer("lead_offset", from_bottom.flip(0), persistent=False)
-        self.register_buffer("bass_offset", from_bottom, persistent=False)
+        places = {"lead_places": interval_places().flip(1)}
+        places["bass_places"] = interval_places() + N_INTERVALS
+        for name, place in places.items():
+            place[N_PITCHES] = 2 * N_INTERVALS  # from no pitch: the zero behind all of them
+            self.register_buffer(name, place, persistent=False)
+        self.register_buffer("nothing", torch.zeros(1, sizes.hidden), persistent=False)
         nn.init.constant_(self.gate.bias, BASE_GATE_LOGIT)
         for table in self.children():
             if isinstance(table, nn.Embedding):
@@ -241,7 +246,7 @@ class NoteNetwork(nn.Module):
 
         Parameters
         ----------
-        features : Tensor, shape = (M, hidden + duration + velocity)
+        features : Tensor, shape = (M, hidden)
         token_bias, draft_onsets : Tensor, shape = (M, 176)
         chosen : Tensor, shape = (M, hidden)
             Sum of the `chosen` embeddings of the step's notes so far.
@@ -259,18 +264,27 @@ class NoteNetwork(nn.Module):
         allowed = self.token_order > last  # (M, 176)
         remaining = (draft_onsets * allowed).sum(-1)
         counts = torch.stack([remaining, draft_onsets.sum(-1)], -1) / 4
-        first = (
-            features.split(self.parts, -1)[0] + chosen + self.last(last_token) + self.counts(counts)
-        )
+        first = features + chosen + self.last(last_token) + self.counts(counts)
         hidden = functional.gelu(self.hidden(self.drop(functional.gelu(first))))
-        hidden = self.drop(hidden)
-        logits = self.pitch(hidden)
-        notes = logits[:, :N_NOTE_TOKENS] + token_bias
-        melodic = _from_last(self.lead_interval(hidden), self.lead_offset, lead)
-        bass_line = _from_last(self.bass_interval(hidden), self.bass_offset, bass)
-        notes = notes + torch.cat([melodic, bass_line], -1)
+        notes, stop, gate, intervals = self._heads(self.drop(hidden))
+        place = torch.cat(
+            [self.lead_places.index_select(0, lead), self.bass_places.index_select(0, bass)], -1
+        )
+        notes = notes + token_bias + intervals.gather(1, place)
         notes = torch.where(allowed, notes, MASKED)
-        return torch.cat([notes, logits[:, STOP:]], -1), self.gate(hidden).squeeze(-1)
+        return torch.cat([notes, stop], -1), gate.squeeze(-1)
+
+    def _heads(self, hidden: Tensor) -> Sequence[Tensor]:
+        """Return the logits of notes, STOP and gate, and of intervals with a zero behind.
+
+        One product for all of them.
+        """
+        heads = (self.pitch, self.gate, self.lead_interval, self.bass_interval)
+        weights = torch.cat([*(head.weight for head in heads), self.nothing])
+        bias = torch.cat([*(head.bias for head in heads), self.nothing[0, :1]])
+        sizes = (N_NOTE_TOKENS, 1, 1, 2 * N_INTERVALS + 1)
+        logits: Sequence[Tensor] = functional.linear(hidden, weights, bias).split(sizes, -1)
+        return logits
 
     def duration_logits(
         self, features: Tensor, token: Tensor, draft_duration: Tensor, chord_duration: Tensor
@@ -279,6 +293,7 @@ class NoteNetwork(nn.Module):
 
         Parameters
         ----------
+        features : Tensor, shape = (M, duration)
         draft_duration, chord_duration : Tensor, shape = (M,), int64
             Of the token in the draft, and of the note before it in the step, or `NO_DURATION`.
 
@@ -286,7 +301,7 @@ class NoteNetwork(nn.Module):
         -------
         Tensor, shape = (M, N_DURATIONS)
         """
-        first = features.split(self.parts, -1)[1] + self.duration_token(token)
+        first = features + self.duration_token(token)
         first = first + self.duration_draft(draft_duration) + self.duration_chord(chord_duration)
         first = functional.gelu(first)
         hidden = functional.gelu(self.duration_hidden(self.drop(first)))
@@ -301,6 +316,7 @@ class NoteNetwork(nn.Module):
 
         Parameters
         ----------
+        features : Tensor, shape = (M, velocity)
         draft_velocity, voice_velocity : Tensor, shape = (M,), int64
             Of the token in the draft, and of the latest note of its voice, or `NO_VELOCITY`.
 
@@ -308,29 +324,16 @@ class NoteNetwork(nn.Module):
         -------
         Tensor, shape = (M, N_VELOCITIES)
         """
-        first = features.split(self.parts, -1)[2] + self.velocity_token(token)
+        first = features + self.velocity_token(token)
         first = first + self.velocity_draft(draft_velocity) + self.velocity_voice(voice_velocity)
         logits: Tensor = self.velocity(functional.gelu(first))
         return logits
 
 
-def _from_last(logits: Tensor, offset: Tensor, last: Tensor) -> Tensor:
-    """Spread logits of intervals over the pitches around the last one.
-
-    Parameters
-    ----------
-    logits : Tensor, shape = (M, 2 * REACH + 1)
-    offset : Tensor, shape = (88,)
-        Place of each column's interval from pitch 0.
-    last : Tensor, shape = (M,), int64
-        `N_PITCHES` where there is none; no interval counts then.
-
-    Returns
-    -------
-    Tensor, shape = (M, 88)
-    """
-    place = (offset - last.unsqueeze(-1)).clamp(0, 2 * REACH)
-    return logits.gather(1, place) * (last != N_PITCHES).unsqueeze(-1)
+def interval_places() -> Tensor:
+    """Return which interval from a last pitch each pitch is, shape = (N_PITCHES + 1, 88)."""
+    pitch = torch.arange(N_PITCHES)
+    return (pitch - torch.arange(N_PITCHES + 1)[:, None] + REACH).clamp(0, N_INTERVALS - 1)
 
 
 class PointerNetwork(nn.Module):

@@ -11,11 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from singcli.model.contract import N_DURATIONS, N_NOTE_TOKENS, N_TOKENS, REACH, STOP
+from singcli.model.contract import N_DURATIONS, N_NOTE_TOKENS, N_TOKENS, STOP
 from singcli.music.score import N_PITCHES
-from singcli.training.networks import MASKED, NoteNetwork
+from singcli.training.networks import MASKED, N_INTERVALS, NoteNetwork, interval_places
 
-N_INTERVALS = 2 * REACH + 1
 _LEAD_HEAD, _BASS_HEAD = N_TOKENS, N_TOKENS + N_INTERVALS  # where their logits begin
 _GATE, _NOTHING = N_TOKENS + 2 * N_INTERVALS, N_TOKENS + 2 * N_INTERVALS + 1
 
@@ -37,8 +36,8 @@ class FusedNotePart(nn.Module):
         after_start = torch.where(token > STOP, -1, token)
         self.register_buffer("may_follow", torch.arange(N_NOTE_TOKENS) > after_start)
         self.register_buffer("strikes", (token < STOP).float())
-        self.register_buffer("lead_place", _LEAD_HEAD + _interval_places().flip(1))
-        self.register_buffer("bass_place", _BASS_HEAD + _interval_places())
+        self.register_buffer("lead_place", _LEAD_HEAD + interval_places().flip(1))
+        self.register_buffer("bass_place", _BASS_HEAD + interval_places())
         self.register_buffer("same_duration", torch.eye(N_DURATIONS + 1, N_DURATIONS))
         self.register_buffer("nothing", torch.zeros(1, network.parts[0]))
         for table in (self.lead_place, self.bass_place):
@@ -96,9 +95,3 @@ class FusedNotePart(nn.Module):
         weights = torch.cat([*(head.weight for head in heads), self.nothing])
         bias = torch.cat([*(head.bias for head in heads), self.nothing[0, :1]])
         return functional.linear(hidden, weights, bias)
-
-
-def _interval_places() -> Tensor:
-    """Return which interval each pitch is from each last pitch, shape = (N_PITCHES + 1, 88)."""
-    pitch = torch.arange(N_PITCHES)
-    return (pitch - torch.arange(N_PITCHES + 1)[:, None] + REACH).clamp(0, N_INTERVALS - 1)

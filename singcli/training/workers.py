@@ -25,7 +25,7 @@ import torch.multiprocessing as mp
 from torch import Tensor, nn
 
 from singcli.errors import SingError
-from singcli.preparation.pool import end_with_parent
+from singcli.preparation.pool import deaf_start, end_with_parent
 
 PATIENCE = timedelta(minutes=10)
 
@@ -95,8 +95,9 @@ def crew(size: int, body: Callable[..., Any], arguments: tuple[Any, ...]) -> Ite
             )
             for rank in range(1, size)
         ]
-        for follower in followers:
-            follower.start()
+        with deaf_start():
+            for follower in followers:
+                follower.start()
         try:
             _join(0, size, rendezvous)
             try:
