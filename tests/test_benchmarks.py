@@ -350,14 +350,25 @@ class FakeModel:
         self.hidden_seen = []
 
     def step(self, inputs):
-        self.calls["step"] += 1
-        self.hidden_seen.append(float(inputs["hidden"].mean()))
-        outputs = dict.fromkeys(STEP_OUTPUTS, np.zeros(1, np.float32))
-        return outputs | {"next_hidden": inputs["hidden"] + 1}
+        outputs = {name: np.zeros(1, np.float32) for name in STEP_OUTPUTS}
+        return outputs | {"next_hidden": np.zeros_like(inputs["hidden"])}
 
     def note(self, inputs):
-        self.calls["note"] += len(inputs["chosen"]) > 0
-        return dict.fromkeys(NOTE_OUTPUTS, np.zeros(1, np.float32))
+        return {name: np.zeros(1, np.float32) for name in NOTE_OUTPUTS}
+
+    def bound_step(self, inputs, outputs):
+        def run():
+            self.calls["step"] += 1
+            self.hidden_seen.append(float(inputs["hidden"].mean()))
+            outputs["next_hidden"][:] = inputs["hidden"] + 1
+
+        return run
+
+    def bound_note(self, inputs, outputs):
+        def run():
+            self.calls["note"] += len(inputs["chosen"]) > 0
+
+        return run
 
 
 class TestStepsPerSecond:

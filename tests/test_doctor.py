@@ -163,13 +163,18 @@ def test_a_model_that_cannot_be_used_fails_the_self_test(tmp_path, capsys):
 
 
 def test_a_model_that_does_not_repeat_itself_fails_the_self_test(monkeypatch):
-    true_step, noise = Runtime.step, iter(range(10**9))
+    bound_step, noise = Runtime.bound_step, iter(range(10**9))
 
-    def step(self, inputs):
-        outputs = true_step(self, inputs)
-        return outputs | {"step_token_bias": outputs["step_token_bias"] + next(noise) % 7}
+    def noisy_step(self, inputs, outputs):
+        true_step = bound_step(self, inputs, outputs)
 
-    monkeypatch.setattr(Runtime, "step", step)
+        def run():
+            true_step()
+            outputs["step_token_bias"] += next(noise) % 7
+
+        return run
+
+    monkeypatch.setattr(Runtime, "bound_step", noisy_step)
     found = checked()["self-test"]
     assert (found.status, found.detail) == (
         "failed",
