@@ -20,7 +20,8 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 KERNEL = Path("singcli", "model", "kernel")
 LIBRARY = KERNEL / ("_kernel.dll" if sys.platform == "win32" else "_kernel.so")
 FLAGS = (  # the same numbers on every machine: no liberties of rounding
-    *("-O3", "-std=c11", "-shared", "-ffp-contract=off", "-fvisibility=hidden", "-g0"),
+    *("-O3", "-std=c11", "-shared", "-fvisibility=hidden", "-g0"),
+    *("-ffp-contract=off", "-fno-trapping-math"),
     *(() if sys.platform == "win32" else ("-fPIC",)),
 )
 

@@ -15,7 +15,7 @@ static const int64_t *bars_ago_of(const Batch *batch, int64_t song, int64_t step
 }
 
 /* Writes notes as the network takes them. */
-static void show(const uint8_t *notes, float *shown, int n) {
+static void show(const uint8_t *restrict notes, float *restrict shown, int n) {
     for (int i = 0; i < n; i++)
         shown[i] = (float)notes[i];
 }
@@ -58,6 +58,22 @@ static void show_bars_ago(const Batch *batch, int64_t row, int64_t first) {
     }
 }
 
+/* Adds notes as a matrix weighs them. */
+static void add(const uint8_t *restrict notes, float weight, float *restrict context) {
+    for (int token = 0; token < N_PLANES; token++)
+        context[token] += weight * (float)notes[token];
+}
+
+/* Writes notes as they are remembered, and returns whether any of them sounds. */
+static int remember(const float *restrict planes, uint8_t *restrict notes) {
+    int n_sounding = 0;
+    for (int token = 0; token < N_PLANES; token++)
+        notes[token] = planes[token] > 0.0f;
+    for (int token = N_NOTES; token < N_PLANES; token++)
+        n_sounding += planes[token] > 0.0f;
+    return n_sounding > 0;
+}
+
 /* Shows the earlier beats as the matrix weighs them: the paper's attention. */
 static void show_context(const Batch *batch, int64_t row, int64_t beat) {
     const int64_t song = row / batch->candidates, n = batch->n_weights[song];
@@ -71,10 +87,8 @@ static void show_context(const Batch *batch, int64_t row, int64_t beat) {
         memset(context, 0, sizeof(float) * N_PLANES);
         for (int64_t earlier = 0; beat < n && earlier < beat; earlier++) {
             const float weight = weights[beat * n + earlier];
-            const uint8_t *notes = played(batch, song, earlier * STEPS_PER_BEAT + place);
             if (weight != 0.0f)
-                for (int token = 0; token < N_PLANES; token++)
-                    context[token] += weight * (float)notes[token];
+                add(played(batch, song, earlier * STEPS_PER_BEAT + place), weight, context);
         }
     }
 }
@@ -119,13 +133,11 @@ EXPORTED void keep(const Batch *batch, int64_t beat) {
     const int64_t first = beat * STEPS_PER_BEAT, n = batch->n_steps + 1;
     for (int64_t song = 0; song < batch->n_songs; song++) {
         const int64_t row = batch->kept[song];
-        uint8_t *heard = batch->heard + song * (batch->n_steps / STEPS_PER_BEAT) + beat;
+        int is_heard = 0;
         for (int place = 0; place < STEPS_PER_BEAT; place++) {
             const int64_t step = song * n + first + place;
             const float *planes = AT(batch->planes, place, row, N_PLANES);
-            uint8_t *notes = ROW(batch->history, step, N_PLANES);
-            for (int token = 0; token < N_PLANES; token++)
-                notes[token] = planes[token] > 0.0f;
+            is_heard |= remember(planes, ROW(batch->history, step, N_PLANES));
             memcpy(
                 ROW(batch->history_durations, step, N_NOTES),
                 AT(batch->durations, place, row, N_NOTES), N_NOTES
@@ -134,8 +146,7 @@ EXPORTED void keep(const Batch *batch, int64_t beat) {
                 ROW(batch->history_velocities, step, N_NOTES),
                 AT(batch->velocities, place, row, N_NOTES), N_NOTES
             );
-            for (int token = N_NOTES; token < N_PLANES; token++)
-                *heard |= notes[token];
         }
+        batch->heard[song * (batch->n_steps / STEPS_PER_BEAT) + beat] = (uint8_t)is_heard;
     }
 }

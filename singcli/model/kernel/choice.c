@@ -8,6 +8,15 @@
 static const int KIND_START[] = {0, N_PITCHES, STOP, N_TOKENS};
 enum { N_KINDS = 3 }; /* a note of the lead, of the accompaniment, none */
 
+/* Divides logits by a temperature and adds what is added behind it. */
+static void warmed(
+    const float *restrict logits, float temperature, const float *restrict added,
+    float *restrict result, int n
+) {
+    for (int i = 0; i < n; i++)
+        result[i] = logits[i] / temperature + added[i];
+}
+
 /* What the network itself would play: p(token) = p(kind) p(token | kind), either from a softmax of
  * its own. Which kind it is has the temperature of the count, which pitch that of its voice.
  * `added` is added to the logits of the notes for the kind, `added_within` for the pitch. */
@@ -15,10 +24,8 @@ void own_probs(
     const Batch *batch, const float *logits, const float *added, const float *added_within, float *probs
 ) {
     float of_kind[N_KINDS], scaled[N_TOKENS];
-    const float count = batch->temperature[OF_COUNT];
-    for (int token = 0; token < N_NOTES; token++)
-        scaled[token] = logits[token] / count + added[token];
-    scaled[STOP] = logits[STOP] / count;
+    warmed(logits, batch->temperature[OF_COUNT], added, scaled, N_NOTES);
+    scaled[STOP] = logits[STOP] / batch->temperature[OF_COUNT];
     const float greatest = greatest_of(scaled, N_TOKENS);
     float total = 0.0f;
     for (int kind = 0; kind < N_KINDS; kind++) {
@@ -28,10 +35,11 @@ void own_probs(
     }
     for (int kind = 0; kind < N_KINDS; kind++) {
         const int start = KIND_START[kind], n = KIND_START[kind + 1] - start;
-        const float temperature = batch->temperature[kind];
         float *own = probs + start;
-        for (int i = 0; i < n; i++)
-            own[i] = logits[start + i] / temperature + (kind < N_VOICES ? added_within[start + i] : 0);
+        if (kind < N_VOICES)
+            warmed(logits + start, batch->temperature[kind], added_within + start, own, n);
+        else
+            own[0] = 0.0f; /* there is one way to stop */
         const float within = exponentials(own, greatest_of(own, n), own, n);
         const float share = of_kind[kind] / ((within > TINY ? within : TINY) * total);
         for (int i = 0; i < n; i++)
