@@ -12,6 +12,7 @@ algorithm" (IEEE TASLP 2009): what a description explains, and what it costs.
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -43,9 +44,8 @@ class CutJudge:
         self._strong = self._alike > STRONG
         self._n_strong = np.maximum(self._strong.sum(axis=1), 1)
         self._unlike = np.maximum(WEAK - self._alike, 0.0)
-        place = np.arange(bars.n_bars)
-        far = np.abs(place[:, None] - place) >= NEAR_BARS
-        self._repeated = float(np.where(far, self._alike, 0.0).max(axis=1).mean())
+        far = np.where(_far(bars.n_bars), self._alike, self._zero)
+        self._repeated = float(np.maximum.reduce(far, axis=1).mean())
 
     def cut_features(
         self, cuts: StackedCuts, labels: Sequence[Sequence[int]], odds: Vector, alike: Vector
@@ -144,6 +144,13 @@ class CutJudge:
             }
             for of_repeats, pairs, of_missed in zip(explained, joined, missed, strict=True)
         ]
+
+
+@functools.lru_cache(maxsize=8)
+def _far(n_bars: int) -> npt.NDArray[np.bool_]:
+    """Mark the pairs of bars that can be repeats of each other."""
+    place = np.arange(n_bars)
+    return np.abs(place[:, None] - place) >= NEAR_BARS
 
 
 def _sums(values: Vector, chosen: npt.NDArray[np.bool_], first: Sequence[int]) -> list[float]:
