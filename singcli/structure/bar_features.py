@@ -166,8 +166,8 @@ def _bar_rows(score: Score) -> tuple[Matrix, Matrix, Matrix]:
     row = N_VOICES * N_CLASSES
     struck = np.bincount(score.step * row + voice_class, minlength=n_steps * row) > 0
     harmony = _unit(np.add.reduce(pitch_class_counts(score).reshape(by_beat), axis=1))
-    tune = struck.reshape(n_steps, row)[:, LEAD * N_CLASSES : (LEAD + 1) * N_CLASSES]
-    tune = _unit(tune.reshape(score.n_beats, -1).astype(np.float32))
+    of_lead = struck.reshape(n_steps, row)[:, LEAD * N_CLASSES : (LEAD + 1) * N_CLASSES]
+    tune = _unit(of_lead.reshape(score.n_beats, -1).astype(np.float32))
     onsets = np.bincount(score.step, minlength=n_steps).reshape(score.n_beats, -1)
     rhythm = _unit(np.minimum(onsets, LOUDEST_RHYTHM).astype(np.float32))
     beats = _unit(np.concatenate([harmony, TUNE_WEIGHT * tune, RHYTHM_WEIGHT * rhythm], axis=1))

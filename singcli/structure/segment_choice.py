@@ -124,9 +124,7 @@ class CutJudge:
             "like the last": again / (n_sections - 1) if n_sections > 1 else 0.0,
         }
 
-    def _explained(
-        self, label: npt.NDArray[np.intp], cuts: StackedCuts
-    ) -> list[dict[str, float]]:
+    def _explained(self, label: npt.NDArray[np.intp], cuts: StackedCuts) -> list[dict[str, float]]:
         """Compare the pairs of bars that the labels join with the pairs that are alike."""
         n_cuts, n_bars = len(cuts.sizes), self._n_bars
         # Bars have the same key if they have the same place in sections of one label.
@@ -150,7 +148,7 @@ class CutJudge:
 def _far(n_bars: int) -> npt.NDArray[np.bool_]:
     """Mark the pairs of bars that can be repeats of each other."""
     place = np.arange(n_bars)
-    return np.abs(place[:, None] - place) >= NEAR_BARS
+    return np.asarray(np.abs(place[:, None] - place) >= NEAR_BARS)
 
 
 def _sums(values: Vector, chosen: npt.NDArray[np.bool_], first: Sequence[int]) -> list[float]:

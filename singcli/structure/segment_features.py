@@ -250,8 +250,10 @@ def _repeats(bars: Vector) -> Vector:
         figures = np.empty((3, len(lengths), n_bars, n_matrices, n_bars), np.float32)
         mean, left, right = figures
         for own, of_length in zip(
-            mean, _down_the_diagonals(turned[:, low - 1 :, low - 1 :], n_bars, len(lengths))
-        , strict=True):
+            mean,
+            _down_the_diagonals(turned[:, low - 1 :, low - 1 :], n_bars, len(lengths)),
+            strict=True,
+        ):
             total = np.add(total, of_length, out=own)
         np.copyto(mean, -np.inf, where=places.overlapping)
         total = total.copy()

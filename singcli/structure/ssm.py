@@ -210,9 +210,7 @@ def _average_along_diagonals(matrix: Matrix, window_beats: int) -> None:
                 rows = slice(top + shift - first, bottom + shift - first)
                 columns = slice(left + shift, right + shift)
                 total[top - low : bottom - low, left:right] += originals[rows, columns]
-        np.divide(
-            total, _pair_counts(low, high, n_beats, window_beats), out=matrix[low:high]
-        )
+        np.divide(total, _pair_counts(low, high, n_beats, window_beats), out=matrix[low:high])
         originals = originals[max(0, high - back) - first : high - first]
 
 
