@@ -109,13 +109,13 @@ def test_every_feature_has_its_weight(source: str, level: str) -> None:
 
 @given(st.integers(1, 9), st.integers(0, 10))
 def test_the_best_cut_is_the_best_of_all(n_bars: int, seed: int) -> None:
-    scores = np.random.default_rng(seed).normal(size=(1, n_bars, LONGEST + 1))
+    scores = np.random.default_rng(seed).normal(size=(n_bars, LONGEST + 1))
     inside = np.arange(n_bars)[:, None] + np.arange(LONGEST + 1) <= n_bars
     scores = np.where(inside, scores, -np.inf)
-    (found,) = best_cuts(scores)
+    (found,) = best_cuts(scores[..., None])
 
     def total(cut: list[tuple[int, int]]) -> float:
-        return sum(scores[0, start, n] for start, n in cut)
+        return sum(scores[start, n] for start, n in cut)
 
     cuts = []
     for lines in itertools.product([False, True], repeat=n_bars - 1):

@@ -172,6 +172,7 @@ def _diagonal_sums(bars: npt.NDArray[np.float32]) -> Vector:
     """Return sums over all earlier pairs of each diagonal, shape=(n, (n_bars + 1) ** 2)."""
     n_matrices, n_bars, _ = bars.shape
     total = np.zeros((n_matrices, n_bars + 1, n_bars + 1))
-    for row in range(n_bars):
-        np.add(total[:, row, :-1], bars[:, row], out=total[:, row + 1, 1:])
+    of_rows = (total[:, :-1, :-1], bars, total[:, 1:, 1:])
+    for before, row, after in zip(*(m.swapaxes(0, 1) for m in of_rows), strict=True):
+        np.add(before, row, out=after)
     return total.reshape(n_matrices, -1)

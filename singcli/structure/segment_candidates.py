@@ -84,10 +84,11 @@ def candidate_cuts(scores: Vector) -> list[tuple[CutTuple, float]]:
     list of (cut, float)
         (first bar, bars) of every section; the sum of their scores.
     """
-    bonuses, noise = _bonuses()[:, None], _noise(len(scores))
-    variants = np.empty((len(bonuses) + len(noise), *scores.shape))
-    np.add(scores, bonuses, out=variants[: len(bonuses)])
-    np.add(scores, noise, out=variants[len(bonuses) :])
+    bonuses, noise = _bonuses(), _noise(len(scores))
+    n_bonuses = bonuses.shape[-1]
+    variants = np.empty((*scores.shape, n_bonuses + noise.shape[-1]))
+    np.add(scores[..., None], bonuses, out=variants[..., :n_bonuses])
+    np.add(scores[..., None], noise, out=variants[..., n_bonuses:])
     cuts = dict.fromkeys(best_cuts(variants))
     table = scores.tolist()
     return [(cut, float(sum(table[start][length] for start, length in cut))) for cut in cuts]
@@ -95,19 +96,25 @@ def candidate_cuts(scores: Vector) -> list[tuple[CutTuple, float]]:
 
 @functools.cache
 def _bonuses() -> Vector:
-    """Return what the lengths are favoured by in turn, shape=(n_variants, LONGEST + 1)."""
+    """Return what the lengths are favoured by in turn, shape=(LONGEST + 1, n_variants)."""
     n = np.arange(LONGEST + 1)
     bonuses = [np.zeros(LONGEST + 1)]
     bonuses += [bonus * (n == unit) for unit in UNITS for bonus in UNIT_BONUSES]
     bonuses += [np.full(LONGEST + 1, bonus) for bonus in SECTION_BONUSES]
-    return np.stack(bonuses)
+    return np.stack(bonuses, axis=-1)
 
 
 @functools.lru_cache(maxsize=4)
 def _noise(n_bars: int) -> Vector:
-    """Return the same noise for every piece of this length, which takes longer than the search."""
+    """Return the same noise for every piece of this length, which takes longer than the search.
+
+    Returns
+    -------
+    np.ndarray, shape=(n_bars, LONGEST + 1, N_NOISY)
+    """
     shape = (N_NOISY, n_bars, LONGEST + 1)
-    return np.random.default_rng(0).gumbel(scale=NOISE, size=shape)
+    noise = np.random.default_rng(0).gumbel(scale=NOISE, size=shape)
+    return np.ascontiguousarray(np.moveaxis(noise, 0, -1))
 
 
 def best_cuts(variants: Vector) -> list[CutTuple]:
@@ -115,20 +122,20 @@ def best_cuts(variants: Vector) -> list[CutTuple]:
 
     Parameters
     ----------
-    variants : np.ndarray, shape=(n_variants, n_bars, LONGEST + 1)
+    variants : np.ndarray, shape=(n_bars, LONGEST + 1, n_variants)
     """
-    n_variants, n_bars = variants.shape[:2]
-    best = np.empty((n_variants, n_bars + 1))  # of the bars before each bar line, the last first
-    best[:, n_bars] = 0.0
+    n_bars, _, n_variants = variants.shape
+    best = np.empty((n_bars + 1, n_variants))  # of the bars before each bar line, the last first
+    best[n_bars] = 0.0
     length_of = np.zeros((n_bars + 1, n_variants), np.intp)
-    flat = variants.reshape(n_variants, -1)
+    flat = variants.reshape(-1, n_variants)
     for stop in range(1, n_bars + 1):
         longest, line = min(LONGEST, stop), n_bars - stop
         # From one bar on: the last `longest` starts backwards, and beside each its score.
-        of_last = flat[:, (stop - 1) * (LONGEST + 1) + 1 :: -LONGEST][:, :longest]
-        total = best[:, line + 1 : line + 1 + longest] + of_last
-        total.argmax(axis=1, out=length_of[stop])
-        np.maximum.reduce(total, axis=1, out=best[:, line])
+        of_last = flat[(stop - 1) * (LONGEST + 1) + 1 :: -LONGEST][:longest]
+        total = best[line + 1 : line + 1 + longest] + of_last
+        total.argmax(axis=0, out=length_of[stop])
+        np.maximum.reduce(total, axis=0, out=best[line])
     length_of += 1
     cuts: dict[tuple[int, ...], CutTuple] = {}
     found = []
