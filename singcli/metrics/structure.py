@@ -69,16 +69,16 @@ def bar_overlap_map(score: Score) -> Matrix:
     Source: Jaccard (1912); as note overlap of bars in the measurements of this project.
     """
     bar_steps = score.bar_beats.astype(np.int64) * STEPS_PER_BEAT
-    bar = np.searchsorted(bar_steps, score.step, side="right") - 1
+    bar = bar_steps.searchsorted(score.step, side="right") - 1
     place = score.step - bar_steps[bar]
     pitch = score.pitch.astype(np.int64) - MIN_PITCH
     code = (place * N_VOICES + score.voice) * N_PITCHES + pitch
     heard = np.bincount(code) > 0
-    notes, note = np.flatnonzero(heard), (np.cumsum(heard) - 1)[code]
+    notes, note = heard.nonzero()[0], (heard.cumsum() - 1)[code]
     content = np.zeros((score.n_bars, len(notes)), np.float32)
     content[bar, note] = 1.0
     overlap = np.zeros((score.n_bars, score.n_bars), np.float32)
-    n_steps = np.diff(bar_steps)
+    n_steps = bar_steps[1:] - bar_steps[:-1]
     common = np.minimum(n_steps[:, None], n_steps)
     for length in sorted(set(n_steps.tolist())):
         overlap_there = _jaccard(content[:, notes < length * N_VOICES * N_PITCHES])

@@ -99,7 +99,7 @@ def bar_features_from_ssm(
 def bar_features_from_score(score: Score) -> BarFeatures:
     """Describe the bars of a piece whose notes are known."""
     pitched, plain, onsets = _bar_rows(score)
-    length = np.diff(score.bar_beats)
+    length = score.bar_beats[1:] - score.bar_beats[:-1]
     common = np.minimum(length[:, None], length).astype(np.float32)
     plain_alike = _turned(pitched, plain, [0])[0] / common
     alike, shift = plain_alike.copy(), np.zeros(common.shape, np.int8)
@@ -173,7 +173,7 @@ def _bar_rows(score: Score) -> tuple[Matrix, Matrix, Matrix]:
     beats = _unit(np.concatenate([harmony, TUNE_WEIGHT * tune, RHYTHM_WEIGHT * rhythm], axis=1))
     n_pitched = beats.shape[1] - STEPS_PER_BEAT
 
-    starts, length = score.bar_beats[:-1], np.diff(score.bar_beats)
+    starts, length = score.bar_beats[:-1], score.bar_beats[1:] - score.bar_beats[:-1]
     place = np.arange(length.max())
     inside = place < length[:, None]
     beat = np.where(inside, starts[:, None] + place, 0)
@@ -277,8 +277,8 @@ def _tune(score: Score) -> tuple[Vector, Vector]:
     begin = score.step[lead]
     begins = np.bincount(begin, minlength=n_steps + 1)
     ends = np.bincount(begin + score.duration[lead], minlength=n_steps + 1)
-    sounding = np.cumsum((begins - ends)[:-1]) > 0
-    share = np.add.reduceat(sounding, starts) / np.diff(steps)
+    sounding = (begins - ends)[:-1].cumsum() > 0
+    share = np.add.reduceat(sounding, starts) / (steps[1:] - steps[:-1])
 
     far = LONGEST_REST_STEPS
     onset = np.concatenate([[-far], begins.nonzero()[0], [n_steps + far]])
@@ -303,7 +303,7 @@ def _texture(score: Score) -> Vector:
         count = np.bincount(of_bar, minlength=score.n_bars)
         columns += [count / (steps[1:] - steps[:-1]), _means(of_bar, score.pitch[mine], count)]
     columns.append(_means(bar, score.velocity, np.bincount(bar, minlength=score.n_bars)))
-    table = np.column_stack(columns)
+    table = np.array(columns).T.copy()
     return np.asarray((table - table.mean(axis=0)) / (table.std(axis=0) + 1e-3))
 
 

@@ -134,13 +134,16 @@ class CutJudge:
         joined.reshape(n_cuts, -1)[:, :: n_bars + 1] = False
         explained = np.maximum.reduce(np.where(joined, self._alike, self._zero), axis=2)
         missed = np.add.reduce(self._strong > joined, axis=2, dtype=np.intp) / self._n_strong
+        figures = zip(
+            explained.mean(axis=1).tolist(), joined, missed.mean(axis=1).tolist(), strict=True
+        )
         return [
             {
-                "repeats explained": float(of_repeats.mean()) - self._repeated,
+                "repeats explained": of_repeats - self._repeated,
                 "repeats claimed": float(np.add.reduce(self._unlike[pairs])) / (3 * n_bars),
-                "repeats missed": float(of_missed.mean()),
+                "repeats missed": of_missed,
             }
-            for of_repeats, pairs, of_missed in zip(explained, joined, missed, strict=True)
+            for of_repeats, pairs, of_missed in figures
         ]
 
 

@@ -74,7 +74,7 @@ def line_features(bars: BarFeatures) -> Features:
             found[f"{name} begins {side}"] = begins[index]
             found[f"{name} ends {side}"] = ends[index]
     if bars.tune is not None and bars.rests is not None and bars.texture is not None:
-        changes = _changes(np.column_stack([bars.tune, bars.texture]))
+        changes = _changes(np.concatenate([bars.tune[:, None], bars.texture], axis=1))
         for side, change in zip(SIDES, changes[..., 0], strict=True):
             found[f"tune enters {side}"] = np.maximum(change, 0.0)
             found[f"tune leaves {side}"] = np.maximum(-change, 0.0)
