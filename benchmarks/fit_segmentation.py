@@ -31,7 +31,7 @@ from singcli.preset_library import read_preset
 from singcli.structure.bar_features import bar_features_from_score, bar_features_from_ssm
 from singcli.structure.form import ssm_from_form
 from singcli.structure.section import Span
-from singcli.structure.section_labels import PairTables
+from singcli.structure.section_labels import PairTables, StackedCuts
 from singcli.structure.segmentation import describe_cuts
 from singcli.structure.segmentation_weights import SegmentationWeights
 from singcli.structure.ssm import ssm_from_score
@@ -150,7 +150,9 @@ def pair_tables(groups: Sequence[Sequence[LabelledSong]]) -> tuple[list[str], li
                 continue
             below = np.tril_indices(len(sections), -1)
             cut = [(span.start_bar, span.n_bars) for span in sections]
-            features = PairTables(bars).pair_features(cut)
+            cuts = StackedCuts.of([cut])
+            pairs = PairTables(bars).pair_features(cuts)
+            features = {name: cuts.matrices(value)[0] for name, value in pairs.items()}
             label = np.array([span.label for span in sections])
             length = np.array([span.n_bars for span in sections])
             size = np.outer(length, length)[below]

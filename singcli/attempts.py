@@ -15,7 +15,7 @@ from singcli.metrics.report import StructureReport, measure_structure, measure_t
 from singcli.model.plan import Plan, SamplingOptions
 from singcli.model.runtime import Runtime
 from singcli.model.sampling import sample_scores
-from singcli.music.midi_writing import midi_from_score
+from singcli.music.midi_writing import TICKS_PER_BEAT, midi_from_score
 from singcli.music.score import Score
 from singcli.music.voice_files import read_voice_rules
 from singcli.preparation.limits import Limits
@@ -211,7 +211,8 @@ class Workshop:
             title=f"{wish.name} {order.seed}",
             recipe_text=recipe.embedded_text(),
         )
-        finished = score if score.n_notes == 0 else _read_back(content, order.path)
+        end_tick = score.n_beats * TICKS_PER_BEAT
+        finished = score if score.n_notes == 0 else _read_back(content, order.path, end_tick)
         report = _measured(finished, wish, plan)
         return Attempt(
             content, finished, report, dataclasses.replace(recipe, structure=report.to_dict())
@@ -226,13 +227,14 @@ def seed_of_attempt(seed: int, number: int) -> int | np.random.SeedSequence:
     return seed if number == 1 else np.random.SeedSequence(seed, spawn_key=(number,))
 
 
-def _read_back(content: bytes, path: Path) -> Score:
+def _read_back(content: bytes, path: Path, end_tick: int) -> Score:
     prepared = prepared_score(
         content,
         {},
         source=str(path),
         rules=read_voice_rules(DEFAULT_RULES),
         whole=True,
+        end_tick=end_tick,
         limits=_NO_LIMITS,
     )
     return prepared.score

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from singcli.structure.bar_features import BarFeatures
-from singcli.structure.section_labels import PairTables, grouped
+from singcli.structure.section_labels import PairTables, StackedCuts, grouped
 from singcli.structure.segment_candidates import best_cuts, candidate_cuts, inside_sections
 from singcli.structure.segment_features import (
     LONGEST,
@@ -103,19 +103,19 @@ def test_every_feature_has_its_weight(source: str, level: str) -> None:
         piece = BarFeatures(bars, bars.clip(0), None, one, np.ones((9, 3)), np.ones((9, 5)))
     used = {*line_features(piece), *stretch_features(piece), *length_features()}
     assert used == set(weights.stretches)
-    pairs = PairTables(piece).pair_features([(0, 4), (4, 5)])
+    pairs = PairTables(piece).pair_features(StackedCuts.of([[(0, 4), (4, 5)]]))
     assert {*pairs, "bias"} == set(weights.labels)
 
 
 @given(st.integers(1, 9), st.integers(0, 10))
 def test_the_best_cut_is_the_best_of_all(n_bars: int, seed: int) -> None:
-    scores = np.random.default_rng(seed).normal(size=(1, n_bars, LONGEST + 1))
+    scores = np.random.default_rng(seed).normal(size=(n_bars, LONGEST + 1))
     inside = np.arange(n_bars)[:, None] + np.arange(LONGEST + 1) <= n_bars
     scores = np.where(inside, scores, -np.inf)
-    (found,) = best_cuts(scores)
+    (found,) = best_cuts(scores[..., None])
 
     def total(cut: list[tuple[int, int]]) -> float:
-        return sum(scores[0, start, n] for start, n in cut)
+        return sum(scores[start, n] for start, n in cut)
 
     cuts = []
     for lines in itertools.product([False, True], repeat=n_bars - 1):
@@ -145,7 +145,9 @@ def test_no_phrase_reaches_over_the_start_of_a_section() -> None:
 
 def test_stretches_are_compared_bar_by_bar() -> None:
     bars = random_bars(10, 2)
-    found = PairTables(features_of(bars)).pair_features([(0, 3), (3, 5), (8, 2)])
+    cuts = StackedCuts.of([[(0, 10)], [(0, 3), (3, 5), (8, 2)]])
+    pairs = PairTables(features_of(bars)).pair_features(cuts)
+    found = {name: cuts.matrices(value)[1] for name, value in pairs.items()}
     assert found["alike"][0, 1] == pytest.approx(bars[[0, 1, 2], [3, 4, 5]].mean(), abs=1e-6)
     first, second = bars[[0, 1], [3, 4]].mean(), bars[2, 5]
     assert found["weaker half"][1, 0] == pytest.approx(min(first, second), abs=1e-6)

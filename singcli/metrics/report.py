@@ -291,7 +291,7 @@ def _mean_over_bars(bar_map: BarMap, span: Span, source: Span) -> float | None:
     n_bars = min(span.n_bars, source.n_bars, max(len(bar_map) - span.start_bar, 0))
     bar = np.arange(n_bars)
     pairs = bar_map[span.start_bar + bar, source.start_bar + bar]
-    return float(pairs.mean(dtype=np.float64)) if n_bars else None
+    return float(np.add.reduce(pairs, dtype=np.float64) / n_bars) if n_bars else None
 
 
 def _plain(record: StructureReport | SectionReport) -> dict[str, Any]:

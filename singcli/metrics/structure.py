@@ -15,6 +15,8 @@ Raffel et al., "mir_eval" (ISMIR 2014): `segment.detection`, `segment.pairwise`.
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -25,6 +27,7 @@ from singcli.music.score import MIN_PITCH, N_PITCHES, N_VOICES, STEPS_PER_BEAT, 
 
 Matrix = npt.NDArray[np.float32]
 
+MAX_KEPT = 512  # beats of a matrix, of whose pairs the places are kept
 FLAT = 1e-9  # a standard deviation below this is rounding
 
 
@@ -66,16 +69,16 @@ def bar_overlap_map(score: Score) -> Matrix:
     Source: Jaccard (1912); as note overlap of bars in the measurements of this project.
     """
     bar_steps = score.bar_beats.astype(np.int64) * STEPS_PER_BEAT
-    bar = np.searchsorted(bar_steps, score.step, side="right") - 1
+    bar = bar_steps.searchsorted(score.step, side="right") - 1
     place = score.step - bar_steps[bar]
     pitch = score.pitch.astype(np.int64) - MIN_PITCH
     code = (place * N_VOICES + score.voice) * N_PITCHES + pitch
     heard = np.bincount(code) > 0
-    notes, note = np.flatnonzero(heard), (np.cumsum(heard) - 1)[code]
+    notes, note = heard.nonzero()[0], (heard.cumsum() - 1)[code]
     content = np.zeros((score.n_bars, len(notes)), np.float32)
     content[bar, note] = 1.0
     overlap = np.zeros((score.n_bars, score.n_bars), np.float32)
-    n_steps = np.diff(bar_steps)
+    n_steps = bar_steps[1:] - bar_steps[:-1]
     common = np.minimum(n_steps[:, None], n_steps)
     for length in sorted(set(n_steps.tolist())):
         overlap_there = _jaccard(content[:, notes < length * N_VOICES * N_PITCHES])
@@ -152,7 +155,7 @@ def structure_correlation(wanted: Matrix, measured: Matrix) -> float:
         If the shapes differ.
     """
     a, b = (_standardised(values) for values in _below_diagonals(wanted, measured))
-    return min(max(float(np.mean(a * b)), -1.0), 1.0) if len(a) else 0.0
+    return min(max(_mean_of(a * b), -1.0), 1.0) if len(a) else 0.0
 
 
 def ssm_mse(wanted: Matrix, measured: Matrix) -> float:
@@ -252,9 +255,20 @@ def _numbers(labels: Sequence[str]) -> npt.NDArray[np.intp]:
     return np.array([numbers.setdefault(label, len(numbers)) for label in labels], np.intp)
 
 
+@functools.lru_cache(maxsize=4)  # 0.3 MB each of 512 bars
 def _below(size: int) -> npt.NDArray[np.bool_]:
     """Mark the pairs below the diagonal."""
-    return np.tri(size, k=-1, dtype=np.bool_)
+    below = np.tri(size, k=-1, dtype=np.bool_)
+    below.flags.writeable = False
+    return below
+
+
+@functools.lru_cache(maxsize=4)  # 1 MB each of `MAX_KEPT`
+def _places_below(size: int) -> npt.NDArray[np.intp]:
+    """Return where the pairs below the diagonal are in the matrix, row by row."""
+    places = _below(size).reshape(-1).nonzero()[0]
+    places.flags.writeable = False
+    return places
 
 
 def _hit_scores(hits: int, n_estimated: int, n_reference: int) -> HitScores:
@@ -275,24 +289,32 @@ def _common(
 def _mean(values: Matrix, chosen: npt.NDArray[np.bool_]) -> float | None:
     """Average the chosen values below the diagonal."""
     of_pairs = values[chosen & _below(len(chosen))]
-    return float(of_pairs.mean(dtype=np.float64)) if len(of_pairs) else None
+    return _mean_of(of_pairs) if len(of_pairs) else None
+
+
+def _mean_of(values: Matrix | npt.NDArray[np.float64]) -> float:
+    """Return what `mean` does of a line of numbers, without its detours."""
+    return float(np.add.reduce(values, dtype=np.float64) / len(values))
 
 
 def _below_diagonals(*maps: Matrix) -> list[npt.NDArray[np.float64]]:
     shapes = {m.shape for m in maps}
     if len(shapes) != 1 or any(m.ndim != 2 or m.shape[0] != m.shape[1] for m in maps):
         raise ValueError(f"square maps of one size are compared, not {[m.shape for m in maps]}")
-    below = _below(len(maps[0]))
-    return [m[below].astype(np.float64) for m in maps]
+    size = len(maps[0])
+    if size > MAX_KEPT:
+        below = np.tri(size, k=-1, dtype=np.bool_)
+        return [m[below].astype(np.float64) for m in maps]
+    return [m.take(_places_below(size)).astype(np.float64) for m in maps]
 
 
 def _standardised(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return z-scores; 0 where all values are the same."""
     if len(values) == 0:
         return values
-    centred = values - values.mean()
-    deviation = np.sqrt(np.mean(centred * centred))
+    centred = values - _mean_of(values)
+    deviation = math.sqrt(_mean_of(centred * centred))
     if deviation < FLAT:
         return np.zeros_like(values)
-    scores: npt.NDArray[np.float64] = centred / deviation
-    return scores
+    centred /= deviation
+    return centred

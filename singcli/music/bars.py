@@ -51,7 +51,8 @@ class BarLines:
 
     def beats_from_ticks(self, ticks: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """Return the beat of every tick; in a filled-up bar the silence comes at the end."""
-        bar = np.clip(np.searchsorted(self.tick, ticks, side="right") - 1, 0, len(self.tick) - 2)
+        bar = self.tick.searchsorted(ticks, side="right") - 1
+        bar = np.minimum(np.maximum(bar, 0), len(self.tick) - 2)
         within = (ticks - self.tick[bar]) * self.beats_per_quarter / self.ticks_per_quarter
         beats: npt.NDArray[np.float64] = self.beat[bar] + within
         return beats

@@ -100,15 +100,17 @@ def track_from_notes(
     message : np.ndarray, shape=(n, 3)
         Beginnings and ends of notes.
     """
-    since = np.diff(tick, prepend=0)
+    since = tick.copy()
+    since[1:] -= tick[:-1]
     status = message[:, 0]
-    digits = since[:, None] >> _DIGIT_SHIFTS
-    columns = np.empty((len(tick), len(_DIGIT_SHIFTS) + 3), np.uint8)
-    columns[:, : len(_DIGIT_SHIFTS)] = digits & 0x7F | _DIGIT_FLAGS
-    columns[:, len(_DIGIT_SHIFTS) :] = message
+    n_digits = max(1, -(-int(since.max(initial=0)).bit_length() // 7))  # of the longest time
+    digits = since[:, None] >> _DIGIT_SHIFTS[-n_digits:]
+    columns = np.empty((len(tick), n_digits + 3), np.uint8)
+    columns[:, :n_digits] = digits & 0x7F | _DIGIT_FLAGS[-n_digits:]
+    columns[:, n_digits:] = message
     written = np.ones(columns.shape, np.bool_)
-    np.greater(digits[:, :-1], 0, out=written[:, : len(_DIGIT_SHIFTS) - 1])
-    np.not_equal(status[1:], status[:-1], out=written[1:, len(_DIGIT_SHIFTS)])
+    np.greater(digits[:, :-1], 0, out=written[:, : n_digits - 1])
+    np.not_equal(status[1:], status[:-1], out=written[1:, n_digits])
     content = b"".join(
         (
             *(variable_number(0) + first for first in heading),

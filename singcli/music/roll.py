@@ -46,7 +46,7 @@ def pitch_class_counts(score: Score) -> npt.NDArray[np.float32]:
     begin = score.step.astype(np.intp) * row + column
     change = np.bincount(begin, minlength=(n_steps + 1) * row)
     change -= np.bincount(begin + score.duration * row, minlength=(n_steps + 1) * row)
-    sounding = np.cumsum(change.reshape(n_steps + 1, row)[:-1], axis=0)
+    sounding = change.reshape(n_steps + 1, row)[:-1].cumsum(axis=0)
     return sounding.reshape(n_steps, N_VOICES, 12).astype(np.float32)
 
 

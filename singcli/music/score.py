@@ -133,6 +133,12 @@ class Score:
     def transposed(self, semitones: int) -> Score:
         """Return the score moved by `semitones`; notes that leave the piano change their octave."""
         key = None if self.key is None else self.key.transposed(semitones)
+        if self.n_notes == 0 or (
+            MIN_PITCH - semitones <= int(self.pitch.min())
+            and int(self.pitch.max()) <= MAX_PITCH - semitones
+        ):  # in canonical form as it is
+            pitch = (self.pitch.astype(np.int16) + semitones).astype(np.uint8)
+            return dataclasses.replace(self, pitch=pitch, key=key)
         return self._rebuilt(pitch=self._moved_pitches(semitones), key=key)
 
     def transposed_bars(self, semitones: npt.NDArray[np.integer[Any]]) -> Score:

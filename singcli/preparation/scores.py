@@ -108,6 +108,7 @@ def prepared_score(
     pickups: bool = False,
     sections: bool = True,
     whole: bool = False,
+    end_tick: int | None = None,
     limits: Limits | None = None,
 ) -> PreparedScore:
     """Make a score of the bytes of a MIDI file and the annotations beside it.
@@ -128,6 +129,9 @@ def prepared_score(
         Whether to align human section labels where there are some.
     whole : bool
         With beats of the file: whether to keep empty bars at both ends.
+    end_tick : int, optional
+        Where the file's tracks end, if they are kept whole and whoever wrote it knows; is read from
+        the file otherwise.
     limits : Limits, optional
 
     Raises
@@ -145,8 +149,11 @@ def prepared_score(
     elif beats == "estimate":
         prepared = _on_estimated_beats(music, voices, source)
     else:
-        end_tick = end_of_tracks_tick(content, source=source) if whole else None
-        prepared = _on_file_beats(music, voices, source, pickups=pickups, end_tick=end_tick)
+        if whole and end_tick is None:
+            end_tick = end_of_tracks_tick(content, source=source)
+        prepared = _on_file_beats(
+            music, voices, source, pickups=pickups, end_tick=end_tick if whole else None
+        )
     validate_score(prepared.score, source=source)
     score = prepared.score
     if assigned.wants_skyline:

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from singcli.music.roll import pitch_class_counts
 from singcli.music.score import LEAD, N_VOICES, STEPS_PER_BEAT, Score
 
 Vector = npt.NDArray[np.float64]
@@ -33,6 +34,7 @@ SHIFT_BARS = 4  # bars that agree on a transposition
 SHIFT_GAIN = 0.15  # by which a transposition must exceed the music as it stands
 SHIFT_SIMILARITY = 0.7  # of the bars, transposed
 LONGEST_REST_STEPS = 32
+_NEARBY_RESTS = np.array([[-2], [-1], [0], [1]])  # of the one at the bar line
 BLOCK_ENTRIES = 2**19  # of the matrices that are compared at once: 2 MB
 
 
@@ -97,7 +99,7 @@ def bar_features_from_ssm(
 def bar_features_from_score(score: Score) -> BarFeatures:
     """Describe the bars of a piece whose notes are known."""
     pitched, plain, onsets = _bar_rows(score)
-    length = np.diff(score.bar_beats)
+    length = score.bar_beats[1:] - score.bar_beats[:-1]
     common = np.minimum(length[:, None], length).astype(np.float32)
     plain_alike = _turned(pitched, plain, [0])[0] / common
     alike, shift = plain_alike.copy(), np.zeros(common.shape, np.int8)
@@ -112,9 +114,7 @@ def bar_features_from_score(score: Score) -> BarFeatures:
         alike[rows, columns] = turned[best, rows, columns]
         most[rows, columns] = smooth[best, rows, columns]
         shift[rows, columns] = semitones[best]
-    overlap = _overlap(onsets, 0)
-    for number in np.flatnonzero(np.bincount(shift.ravel(), minlength=N_CLASSES)[1:]) + 1:
-        np.copyto(overlap, _overlap(onsets, int(number)), where=shift == number)
+    overlap = _overlap(onsets, shift)
     tune, rests = _tune(score)
     return BarFeatures(
         alike=relative_similarity(alike, typical=plain_alike),
@@ -161,32 +161,28 @@ def _bar_rows(score: Score) -> tuple[Matrix, Matrix, Matrix]:
         Bars are filled up to the longest one. Harmony (two voices), tune and rhythm of one beat
         have together the length 1.
     """
-    n_steps, pitch_class = score.n_steps, score.pitch % N_CLASSES
-    struck = np.zeros((n_steps, N_VOICES, N_CLASSES), np.float32)
-    np.add.at(struck, (score.step, score.voice, pitch_class), 1.0)
-    change = np.zeros((n_steps + 1, N_VOICES, N_CLASSES), np.float32)
-    change[:-1] = struck
-    np.add.at(change, (score.step + score.duration, score.voice, pitch_class), -1.0)
-    sounding = np.cumsum(change[:-1], axis=0)
-
-    by_beat = (score.n_beats, STEPS_PER_BEAT, -1)
-    harmony = _unit(sounding.reshape(by_beat).sum(axis=1))
-    tune = _unit((struck[:, LEAD] > 0).reshape(score.n_beats, -1).astype(np.float32))
-    rhythm = np.minimum(struck.sum(axis=(1, 2)), LOUDEST_RHYTHM).reshape(score.n_beats, -1)
-    beats = _unit(np.concatenate([harmony, TUNE_WEIGHT * tune, RHYTHM_WEIGHT * _unit(rhythm)], 1))
+    by_beat, n_steps = (score.n_beats, STEPS_PER_BEAT, -1), score.n_steps
+    voice_class = score.voice.astype(np.intp) * N_CLASSES + score.pitch % N_CLASSES
+    row = N_VOICES * N_CLASSES
+    struck = np.bincount(score.step * row + voice_class, minlength=n_steps * row) > 0
+    harmony = _unit(np.add.reduce(pitch_class_counts(score).reshape(by_beat), axis=1))
+    of_lead = struck.reshape(n_steps, row)[:, LEAD * N_CLASSES : (LEAD + 1) * N_CLASSES]
+    tune = _unit(of_lead.reshape(score.n_beats, -1).astype(np.float32))
+    onsets = np.bincount(score.step, minlength=n_steps).reshape(score.n_beats, -1)
+    rhythm = _unit(np.minimum(onsets, LOUDEST_RHYTHM).astype(np.float32))
+    beats = _unit(np.concatenate([harmony, TUNE_WEIGHT * tune, RHYTHM_WEIGHT * rhythm], axis=1))
     n_pitched = beats.shape[1] - STEPS_PER_BEAT
 
-    starts, length = score.bar_beats[:-1], np.diff(score.bar_beats)
+    starts, length = score.bar_beats[:-1], score.bar_beats[1:] - score.bar_beats[:-1]
     place = np.arange(length.max())
     inside = place < length[:, None]
     beat = np.where(inside, starts[:, None] + place, 0)
     rows = beats[beat] * inside[..., None]
-    hits = (struck.reshape(score.n_beats, STEPS_PER_BEAT * N_VOICES, N_CLASSES) > 0)[beat]
-    onsets = (hits & inside[..., None, None]).astype(np.float32)
+    hits = struck.reshape(score.n_beats, -1)[beat] & inside[..., None]
     return (
         rows[..., :n_pitched].reshape(*beat.shape, -1, N_CLASSES),
         rows[..., n_pitched:],
-        onsets.reshape(len(starts), -1, N_CLASSES),
+        hits.astype(np.float32).reshape(len(starts), -1, N_CLASSES),
     )
 
 
@@ -202,15 +198,25 @@ def _turned(
     n_bars, n_pitched = len(pitched), pitched[:1].size
     turned = np.empty((len(semitones), n_bars, n_pitched + plain[:1].size), np.float32)
     turned[..., n_pitched:] = _flat(plain)
-    two_octaves = np.concatenate([pitched, pitched], axis=-1)
-    for index, number in enumerate(semitones):
-        turned[index, :, :n_pitched] = _flat(
-            two_octaves[..., N_CLASSES - number : 2 * N_CLASSES - number]
-        )
+    _move_up(pitched, semitones, out=turned[..., :n_pitched])
     similarity: Matrix = np.concatenate([_flat(pitched), _flat(plain)], axis=1) @ np.swapaxes(
         turned, 1, 2
     )
     return similarity
+
+
+def _move_up(
+    pitched: Matrix, semitones: npt.NDArray[np.intp] | Sequence[int], *, out: Matrix
+) -> None:
+    """Write bars by pitch class, shape=(n_bars, ..., 12), moved up by each number in turn.
+
+    Parameters
+    ----------
+    out : np.ndarray, shape=(n_shifts, n_bars, n)
+    """
+    two_octaves = np.concatenate([pitched, pitched], axis=-1)
+    for number, moved in zip(semitones, out.reshape(-1, *pitched.shape), strict=True):
+        moved[...] = two_octaves[..., N_CLASSES - number : 2 * N_CLASSES - number]
 
 
 def along_diagonals(bars: Matrix) -> Matrix:
@@ -235,13 +241,32 @@ def along_diagonals(bars: Matrix) -> Matrix:
     return best
 
 
-def _overlap(onsets: Matrix, semitones: int) -> Matrix:
-    """Return notes in common over notes in either, the column's bar moved up."""
+def _overlap(onsets: Matrix, shift: npt.NDArray[np.int8]) -> Matrix:
+    """Return notes in common over notes in either, the column's bar moved up by `shift`."""
     mine = _flat(onsets)
-    moved = _flat(np.roll(onsets, semitones, axis=-1)) if semitones else mine
-    shared, size = mine @ moved.T, mine.sum(axis=1)
+    shared = mine @ mine.T
+    rows, columns = shift.nonzero()
+    numbers = shift[rows, columns]
+    used = np.bincount(numbers, minlength=N_CLASSES).nonzero()[0]
+    at_once = max(1, BLOCK_ENTRIES // max(mine.size, shared.size, 1))
+    for low in range(0, len(used), at_once):
+        semitones = used[low : low + at_once]
+        moved = np.empty((len(semitones), *mine.shape), np.float32)
+        _move_up(onsets, semitones, out=moved)
+        index = _index_of(semitones)[numbers]
+        here = (index >= 0).nonzero()[0]
+        row, column = rows[here], columns[here]
+        shared[row, column] = (mine @ np.swapaxes(moved, 1, 2))[index[here], row, column]
+    size = mine.sum(axis=1)
     overlap: Matrix = shared / np.maximum(size[:, None] + size - shared, 1.0)
     return overlap
+
+
+def _index_of(semitones: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+    """Return where each number of semitones is in a list, -1 where it is not."""
+    index = np.full(N_CLASSES, -1)
+    index[semitones] = np.arange(len(semitones))
+    return index
 
 
 def _tune(score: Score) -> tuple[Vector, Vector]:
@@ -252,32 +277,33 @@ def _tune(score: Score) -> tuple[Vector, Vector]:
     begin = score.step[lead]
     begins = np.bincount(begin, minlength=n_steps + 1)
     ends = np.bincount(begin + score.duration[lead], minlength=n_steps + 1)
-    sounding = np.cumsum((begins - ends)[:-1]) > 0
-    share = np.add.reduceat(sounding, starts) / np.diff(steps)
+    sounding = (begins - ends)[:-1].cumsum() > 0
+    share = np.add.reduceat(sounding, starts) / (steps[1:] - steps[:-1])
 
     far = LONGEST_REST_STEPS
-    onset = np.concatenate([[-far], np.flatnonzero(begins), [n_steps + far]])
-    after = np.searchsorted(onset, starts)
+    onset = np.concatenate([[-far], begins.nonzero()[0], [n_steps + far]])
+    after = onset.searchsorted(starts)
     since, until = starts - onset[np.maximum(after - 1, 0)], onset[after] - starts
-    longest = np.zeros(len(starts))
-    for nearby in (-2, -1, 0, 1):  # rests that lie around the bar line, not only on it
-        index = np.clip(after + nearby, 1, len(onset) - 1)
-        near = (onset[index - 1] < starts + far // 4) & (onset[index] > starts - far // 2)
-        longest = np.maximum(longest, np.where(near, onset[index] - onset[index - 1], 0))
-    rests = np.minimum(np.column_stack([longest, since, until]), far) / (far / 2)
+    # Rests that lie around the bar line, not only on it.
+    index = np.minimum(np.maximum(after + _NEARBY_RESTS, 1), len(onset) - 1)
+    last, following = onset[index - 1], onset[index]
+    near = (last < starts + far // 4) & (following > starts - far // 2)
+    longest = np.maximum.reduce(np.where(near, following - last, 0), axis=0)
+    rests = np.minimum(np.array([longest, since, until]).T, far) / (far / 2)
     return np.minimum(2.0 * share, 1.0), rests
 
 
 def _texture(score: Score) -> Vector:
     steps = score.bar_beats.astype(np.int64) * STEPS_PER_BEAT
-    bar = np.searchsorted(steps, score.step, side="right") - 1
+    bar = steps.searchsorted(score.step, side="right") - 1
     columns = []
     for voice in range(N_VOICES):
         mine = score.voice == voice
-        count = np.bincount(bar[mine], minlength=score.n_bars)
-        columns += [count / np.diff(steps), _means(bar[mine], score.pitch[mine], count)]
+        of_bar = bar[mine]
+        count = np.bincount(of_bar, minlength=score.n_bars)
+        columns += [count / (steps[1:] - steps[:-1]), _means(of_bar, score.pitch[mine], count)]
     columns.append(_means(bar, score.velocity, np.bincount(bar, minlength=score.n_bars)))
-    table = np.column_stack(columns)
+    table = np.array(columns).T.copy()
     return np.asarray((table - table.mean(axis=0)) / (table.std(axis=0) + 1e-3))
 
 

@@ -5,6 +5,7 @@ The rules are those of `singcli.structure.form`; bars compare by their place, wh
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Mapping
 from itertools import pairwise
 
@@ -29,8 +30,16 @@ def wanted_bars(
     Returns
     -------
     np.ndarray, shape=(n_bars, n_bars), float64 in [0, 1]
-        Symmetric; 1 on the diagonal, 0 where nothing is asked.
+        Symmetric; 1 on the diagonal, 0 where nothing is asked. Not to be written to: it is kept
+        for the next song of the form.
     """
+    return _wanted_bars(sections, tuple(similarity.items()))
+
+
+@functools.lru_cache(maxsize=4)  # 2 MB each of 512 bars
+def _wanted_bars(
+    sections: tuple[Section, ...], similarity: tuple[tuple[tuple[str, str], float], ...]
+) -> npt.NDArray[np.float64]:
     rows = _bar_rows(sections)
     section, label, label_place, variation, phrase, phrase_place, turn, phrase_variation = rows.T
 
@@ -46,11 +55,13 @@ def wanted_bars(
 
     number = {name: index for index, name in enumerate(distinct_labels(sections))}
     table = np.zeros((len(number), len(number)))
-    for (one, other), value in similarity.items():
+    for (one, other), value in similarity:
         table[number[one], number[other]] = table[number[other], number[one]] = value
     labels = label.astype(np.intp)
     across = np.where(np.equal.outer(label_place, label_place), table[np.ix_(labels, labels)], 0.0)
-    return np.maximum(wanted, across)
+    alike_bars: npt.NDArray[np.float64] = np.maximum(wanted, across)
+    alike_bars.flags.writeable = False
+    return alike_bars
 
 
 def stripes_from_bars(

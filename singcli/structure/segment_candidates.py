@@ -25,7 +25,7 @@ from singcli.structure.segment_features import (
     LONGEST,
     length_features,
     line_features,
-    stretch_features,
+    stretch_table,
 )
 
 UNITS = (4, 6, 8, 10, 12, 16, 20, 24)  # lengths favoured in turn, in bars
@@ -46,10 +46,11 @@ def stretch_scores(bars: BarFeatures, weights: Mapping[str, float]) -> Vector:
         Of the n bars from each bar on; -inf where there are none.
     """
     n = np.arange(LONGEST + 1)
-    by_line = _weighted(line_features(bars), weights, (bars.n_bars,))
-    by_length = _weighted(length_features(), weights, (LONGEST + 1,))
-    scores = _weighted(stretch_features(bars), weights, (bars.n_bars, LONGEST + 1))
-    scores += by_line[:, None] + by_length
+    names, table = stretch_table(bars)
+    table *= np.array([weights[name] for name in names])[:, None, None]
+    scores = np.add.reduce(table, axis=0)
+    by_length = _weighted(length_features(), weights)
+    scores += _weighted(line_features(bars), weights)[:, None] + by_length
     inside = (n >= 1) & (np.arange(bars.n_bars)[:, None] + n <= bars.n_bars)
     return np.where(inside, scores, -np.inf)
 
@@ -83,7 +84,11 @@ def candidate_cuts(scores: Vector) -> list[tuple[CutTuple, float]]:
     list of (cut, float)
         (first bar, bars) of every section; the sum of their scores.
     """
-    variants = np.concatenate([scores + _bonuses()[:, None], scores + _noise(len(scores))])
+    bonuses, noise = _bonuses(), _noise(len(scores))
+    n_bonuses = bonuses.shape[-1]
+    variants = np.empty((*scores.shape, n_bonuses + noise.shape[-1]))
+    np.add(scores[..., None], bonuses, out=variants[..., :n_bonuses])
+    np.add(scores[..., None], noise, out=variants[..., n_bonuses:])
     cuts = dict.fromkeys(best_cuts(variants))
     table = scores.tolist()
     return [(cut, float(sum(table[start][length] for start, length in cut))) for cut in cuts]
@@ -91,19 +96,25 @@ def candidate_cuts(scores: Vector) -> list[tuple[CutTuple, float]]:
 
 @functools.cache
 def _bonuses() -> Vector:
-    """Return what the lengths are favoured by in turn, shape=(n_variants, LONGEST + 1)."""
+    """Return what the lengths are favoured by in turn, shape=(LONGEST + 1, n_variants)."""
     n = np.arange(LONGEST + 1)
     bonuses = [np.zeros(LONGEST + 1)]
     bonuses += [bonus * (n == unit) for unit in UNITS for bonus in UNIT_BONUSES]
     bonuses += [np.full(LONGEST + 1, bonus) for bonus in SECTION_BONUSES]
-    return np.stack(bonuses)
+    return np.stack(bonuses, axis=-1)
 
 
 @functools.lru_cache(maxsize=4)
 def _noise(n_bars: int) -> Vector:
-    """Return the same noise for every piece of this length, which takes longer than the search."""
+    """Return the same noise for every piece of this length, which takes longer than the search.
+
+    Returns
+    -------
+    np.ndarray, shape=(n_bars, LONGEST + 1, N_NOISY)
+    """
     shape = (N_NOISY, n_bars, LONGEST + 1)
-    return np.random.default_rng(0).gumbel(scale=NOISE, size=shape)
+    noise = np.random.default_rng(0).gumbel(scale=NOISE, size=shape)
+    return np.ascontiguousarray(np.moveaxis(noise, 0, -1))
 
 
 def best_cuts(variants: Vector) -> list[CutTuple]:
@@ -111,35 +122,42 @@ def best_cuts(variants: Vector) -> list[CutTuple]:
 
     Parameters
     ----------
-    variants : np.ndarray, shape=(n_variants, n_bars, LONGEST + 1)
+    variants : np.ndarray, shape=(n_bars, LONGEST + 1, n_variants)
     """
-    n_variants, n_bars = variants.shape[:2]
-    best = np.full((n_variants, n_bars + 1), -np.inf)
-    best[:, 0] = 0.0
-    length_of = np.zeros((n_variants, n_bars + 1), np.intp)
-    flat, row = variants.reshape(n_variants, -1), np.arange(n_variants)
+    n_bars, _, n_variants = variants.shape
+    best = np.empty((n_bars + 1, n_variants))  # of the bars before each bar line, the last first
+    best[n_bars] = 0.0
+    length_of = np.zeros((n_bars + 1, n_variants), np.intp)
+    flat = variants.reshape(-1, n_variants)
     for stop in range(1, n_bars + 1):
-        longest = min(LONGEST, stop)
+        longest, line = min(LONGEST, stop), n_bars - stop
         # From one bar on: the last `longest` starts backwards, and beside each its score.
-        of_last = flat[:, (stop - 1) * (LONGEST + 1) + 1 :: -LONGEST][:, :longest]
-        total = best[:, stop - longest : stop][:, ::-1] + of_last
-        choice = total.argmax(axis=1)
-        best[:, stop] = total[row, choice]
-        length_of[:, stop] = choice + 1
-    return [_traced(lengths) for lengths in length_of.tolist()]
+        of_last = flat[(stop - 1) * (LONGEST + 1) + 1 :: -LONGEST][:longest]
+        total = best[line + 1 : line + 1 + longest] + of_last
+        total.argmax(axis=0, out=length_of[stop])
+        np.maximum.reduce(total, axis=0, out=best[line])
+    length_of += 1
+    cuts: dict[tuple[int, ...], CutTuple] = {}
+    found = []
+    for lengths in length_of.T.tolist():
+        stops = _traced(lengths)
+        if stops not in cuts:
+            cuts[stops] = tuple((start, stop - start) for stop, start in pairwise(stops))[::-1]
+        found.append(cuts[stops])
+    return found
 
 
-def _traced(length_of: Sequence[int]) -> CutTuple:
-    stops = [len(length_of) - 1]
-    while stops[-1] > 0:
-        stops.append(stops[-1] - length_of[stops[-1]])
-    return tuple((start, stop - start) for start, stop in pairwise(reversed(stops)))
+def _traced(length_of: Sequence[int]) -> tuple[int, ...]:
+    """Return the boundaries of the best cut from the last to the first."""
+    stop = len(length_of) - 1
+    stops = [stop]
+    while stop > 0:
+        stop -= length_of[stop]
+        stops.append(stop)
+    return tuple(stops)
 
 
-def _weighted(
-    features: Mapping[str, Vector], weights: Mapping[str, float], shape: tuple[int, ...]
-) -> Vector:
-    total = np.zeros(shape)
-    for name, value in features.items():
-        total += weights[name] * value
-    return total
+def _weighted(features: Mapping[str, Vector], weights: Mapping[str, float]) -> Vector:
+    """Sum lines of numbers, each times its weight, one after the other."""
+    weight = np.array([weights[name] for name in features])
+    return np.asarray(np.add.reduce(weight[:, None] * np.array(list(features.values())), axis=0))

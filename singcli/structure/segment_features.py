@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +39,19 @@ CHECKERBOARDS = {"alike": (2, 4, 8, 16), "overlap": (4, 8)}  # bars on each side
 STRIPES = (2, 4)  # bars on each side
 SIDES = (1, 2, 4)
 TEXTURES = ("lead_density", "lead_pitch", "density", "pitch", "velocity")
+STRETCH_KINDS = (
+    "repeat",
+    "repeat, bars",
+    "next",
+    "next, bars",
+    "left edge",
+    "right edge",
+    "edges",
+    "halves",
+    "halves, bars",
+    "uniform",
+    "uniform, bars",
+)
 SINGLE_LENGTHS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 16, 20, 24)
 
 BLOCK_ENTRIES = 2**18  # of the stretches' sums that are compared at once: 1 MB
@@ -52,14 +66,15 @@ def line_features(bars: BarFeatures) -> Features:
     names, matrices = _matrices(bars)
     excess = np.maximum(matrices - _same(names), 0.0)
     stripes = [(side, *_stripe_ends(excess, side)) for side in STRIPES]
+    checkerboards = {side: _checkerboard(matrices, side) for side in CHECKERBOARDS["alike"]}
     for index, name in enumerate(names):
         for side in CHECKERBOARDS[name]:
-            found[f"{name} checkerboard {side}"] = _checkerboard(matrices[index], side)
+            found[f"{name} checkerboard {side}"] = checkerboards[side][index]
         for side, begins, ends in stripes:
             found[f"{name} begins {side}"] = begins[index]
             found[f"{name} ends {side}"] = ends[index]
     if bars.tune is not None and bars.rests is not None and bars.texture is not None:
-        changes = _changes(np.column_stack([bars.tune, bars.texture]))
+        changes = _changes(np.concatenate([bars.tune[:, None], bars.texture], axis=1))
         for side, change in zip(SIDES, changes[..., 0], strict=True):
             found[f"tune enters {side}"] = np.maximum(change, 0.0)
             found[f"tune leaves {side}"] = np.maximum(-change, 0.0)
@@ -74,34 +89,44 @@ def line_features(bars: BarFeatures) -> Features:
 
 def stretch_features(bars: BarFeatures) -> Features:
     """Return what speaks for each stretch of bars as a section."""
+    return dict(zip(*stretch_table(bars), strict=True))
+
+
+def stretch_table(bars: BarFeatures) -> tuple[list[str], Vector]:
+    """Return `stretch_features` as their names and one table.
+
+    Returns
+    -------
+    list of str
+    np.ndarray, shape=(n_features, n_bars, LONGEST + 1)
+    """
     n_bars = np.arange(LONGEST + 1)
-    found: Features = {}
     names, matrices = _matrices(bars)
-    best, lefts, rights, adjacent = _repeats(matrices)
-    compared = np.stack([best, adjacent, _inner_repeat(matrices)])
-    above = np.maximum(compared - _same(names), 0.0)
-    sides = np.stack([lefts, rights, np.minimum(lefts, rights)])
-    edges = np.maximum(sides - EDGE, 0.0)
-    uniformity = _uniformity(matrices)
-    by_bars, uniform_by_bars = above * n_bars, uniformity * n_bars
-    for index, name in enumerate(names):
-        found |= {
-            f"{name} repeat": above[0, index],
-            f"{name} repeat, bars": by_bars[0, index],
-            f"{name} next": above[1, index],
-            f"{name} next, bars": by_bars[1, index],
-            f"{name} left edge": edges[0, index],
-            f"{name} right edge": edges[1, index],
-            f"{name} edges": edges[2, index],
-            f"{name} halves": above[2, index],
-            f"{name} halves, bars": by_bars[2, index],
-            f"{name} uniform": uniformity[index],
-            f"{name} uniform, bars": uniform_by_bars[index],
-        }
+    keys = [f"{name} {kind}" for name in names for kind in STRETCH_KINDS]
+    of_tune = [] if bars.tune is None else ["tune varies", "tune varies, bars"]
+    ends, of_ends = _ends(bars.n_bars)
+    table = np.empty((len(keys) + len(of_tune) + len(ends), bars.n_bars, LONGEST + 1))
+
+    found = table[: len(keys)].reshape(len(names), len(STRETCH_KINDS), bars.n_bars, LONGEST + 1)
+    kind = dict(zip(STRETCH_KINDS, found.swapaxes(0, 1), strict=True))  # by matrix
+    same, (best, left, right, adjacent) = _same(names), _repeats(matrices)
+    for name, similarity in {
+        "repeat": best,
+        "next": adjacent,
+        "halves": _inner_repeat(matrices),
+    }.items():
+        np.maximum(similarity - same, 0.0, out=kind[name])
+    for name, excess in {"left edge": left, "right edge": right}.items():
+        np.maximum(excess - EDGE, 0.0, out=kind[name])
+    np.minimum(kind["left edge"], kind["right edge"], out=kind["edges"])
+    _uniformity(matrices, out=kind["uniform"])
+    for name in ("repeat", "next", "halves", "uniform"):
+        np.multiply(kind[name], n_bars, out=kind[f"{name}, bars"])
     if bars.tune is not None:
         spread = _variance(bars.tune)
-        found |= {"tune varies": spread, "tune varies, bars": spread * n_bars}
-    return found | _ends(bars.n_bars)
+        table[len(keys)], table[len(keys) + 1] = spread, spread * n_bars
+    table[len(keys) + len(of_tune) :] = of_ends
+    return [*keys, *of_tune, *ends], table
 
 
 @functools.cache
@@ -132,20 +157,25 @@ def _same(names: Sequence[str]) -> Vector:
 
 
 def _checkerboard(bars: Vector, side: int) -> Vector:
-    """Return how much the music changes at each bar line.
+    """Return how much the music changes at each bar line, by each matrix that is asked.
 
     Source: Foote (2000), with a Gaussian taper; beyond the piece the matrix is mirrored.
     """
-    kernel, place = _checkerboard_kernel(side), _mirrored_places(len(bars), side)
-    padded = bars[place[:, None], place]
-    windows = np.lib.stride_tricks.as_strided(  # of the diagonal alone
+    asked = [side in sides for sides in CHECKERBOARDS.values()]
+    bars = bars[: sum(asked)]
+    n_matrices, n_bars, _ = bars.shape
+    kernel, place = _checkerboard_kernel(side), _mirrored_places(n_bars, side)
+    padded = bars.reshape(n_matrices, -1).take(place, axis=1)
+    of_matrix, down, across = padded.strides
+    windows = np.ndarray(  # of the diagonals alone
+        (n_matrices, n_bars, *kernel.shape),
+        padded.dtype,
         padded,
-        (len(bars), *kernel.shape),
-        (sum(padded.strides), *padded.strides),
-        writeable=False,
+        0,
+        (of_matrix, down + across, down, across),
     )
-    changes: Vector = (windows * kernel).reshape(len(bars), -1).sum(axis=1)
-    return changes
+    weighted = (windows * kernel).reshape(n_matrices, n_bars, -1)
+    return np.asarray(np.add.reduce(weighted, axis=2))
 
 
 @functools.cache
@@ -158,8 +188,9 @@ def _checkerboard_kernel(side: int) -> Vector:
 
 @functools.lru_cache(maxsize=32)
 def _mirrored_places(n_bars: int, side: int) -> Places:
-    """Return which bar stands for each one of the piece with `side` more before and behind it."""
-    return np.pad(np.arange(n_bars), side, mode="reflect" if n_bars > side else "edge")
+    """Return where each pair of bars of the piece with `side` more at both ends is in the matrix."""
+    bar = np.pad(np.arange(n_bars), side, mode="reflect" if n_bars > side else "edge")
+    return bar[:, None] * n_bars + bar
 
 
 def _stripe_ends(excess: Vector, side: int) -> tuple[Vector, Vector]:
@@ -209,32 +240,69 @@ def _repeats(bars: Vector) -> Vector:
     of_piece = beside[:, 1 : n_bars + 1, 1 : n_bars + 1]
     np.maximum(turned[:, :n_bars, :n_bars], 0.0, out=of_piece)
     before = beside[:, :n_bars, :n_bars].transpose(1, 0, 2)
-    bar = np.arange(n_bars)
-    distance = np.abs(bar[:, None] - bar)
+    next_to = found[3].reshape(n_matrices, -1)
     longest = min(LONGEST, n_bars // 2)
     at_once = max(1, BLOCK_ENTRIES // max(bars.size, 1))
-    total = np.float32(0.0)
+    total = np.zeros((n_bars, n_matrices, n_bars), np.float32)
     for low in range(1, longest + 1, at_once):
         lengths = np.arange(low, min(low + at_once, longest + 1))
-        sums = _down_the_diagonals(turned[:, low - 1 :, low - 1 :], n_bars, len(lengths)).copy()
-        index, row, column = np.nonzero(distance == lengths[:, None, None] - 1)
-        sums[index, row, :, column] = -np.inf  # stretches that overlap from here on
-        for own in sums:
-            own += total
-            total = own
-        mean = sums / lengths.astype(np.float32)[:, None, None, None]
+        places = _repeat_places(n_bars, low, len(lengths))
+        figures = np.empty((3, len(lengths), n_bars, n_matrices, n_bars), np.float32)
+        mean, left, right = figures
+        for own, of_length in zip(
+            mean,
+            _down_the_diagonals(turned[:, low - 1 :, low - 1 :], n_bars, len(lengths)),
+            strict=True,
+        ):
+            total = np.add(total, of_length, out=own)
+        np.copyto(mean, -np.inf, where=places.overlapping)
+        total = total.copy()
+        mean /= lengths.astype(np.float32)[:, None, None, None]
+        np.subtract(mean, before, out=left)
         behind = _down_the_diagonals(beside[:, low + 1 :, low + 1 :], n_bars, len(lengths))
-        figures = (mean, mean - before, mean - behind)
-        best = np.stack([figure.max(axis=1) for figure in figures])
-        best[np.isneginf(best)] = 0.0  # no such stretch, or none that could repeat it
+        np.subtract(mean, behind, out=right)
+        best = np.maximum.reduce(figures, axis=2)
+        np.copyto(best, 0.0, where=best == -np.inf)  # no such stretch, or none that repeats it
         found[:3, :, :, low : low + len(lengths)] = best.transpose(0, 2, 3, 1)
-        index, start = np.nonzero(bar <= n_bars - 2 * lengths[:, None])
-        length = lengths[index]
-        following = mean[index, start + length, :, start].T
-        found[3][:, start, length] = following
-        next_one = found[3][:, start + length, length]
-        found[3][:, start + length, length] = np.maximum(next_one, following)
+        following = mean[places.length, places.next_start, :, places.start].T
+        next_to[:, places.stretch] = following
+        next_to[:, places.next_stretch] = np.maximum(next_to[:, places.next_stretch], following)
     return found
+
+
+class RepeatPlaces(NamedTuple):
+    """Stretches of several lengths, and those of the same lengths that follow them.
+
+    Parameters
+    ----------
+    overlapping : np.ndarray, shape=(n_lengths, n_bars, 1, n_bars), bool
+        Whether the stretches from two bars overlap.
+    length, start, next_start : np.ndarray, shape=(n,)
+        Which length, and first bars, of the stretches that another one follows, and of that one.
+    stretch, next_stretch : np.ndarray, shape=(n,)
+        Their places in a table of the shape (n_bars, LONGEST + 1).
+    """
+
+    overlapping: npt.NDArray[np.bool_]
+    length: Places
+    start: Places
+    next_start: Places
+    stretch: Places
+    next_stretch: Places
+
+
+@functools.lru_cache(maxsize=8)
+def _repeat_places(n_bars: int, low: int, n_lengths: int) -> RepeatPlaces:
+    """Return what `_repeats` needs to know of `n_lengths` lengths from `low` on."""
+    bar, lengths = np.arange(n_bars), np.arange(low, low + n_lengths)
+    distance = np.abs(bar[:, None] - bar)
+    overlapping = distance < lengths[:, None, None]
+    index, start = np.nonzero(bar <= n_bars - 2 * lengths[:, None])
+    length = lengths[index]
+    stretch = start * (LONGEST + 1) + length
+    following = start + length
+    next_stretch = stretch + length * (LONGEST + 1)
+    return RepeatPlaces(overlapping[:, :, None], index, start, following, stretch, next_stretch)
 
 
 def _down_the_diagonals(
@@ -281,21 +349,35 @@ def _half_places(n_bars: int) -> tuple[Places, Places, Places, Places]:
     return pair_half, pair_place, compared, start
 
 
-def _uniformity(bars: Vector) -> Vector:
-    """Return the mean similarity of the pairs of different bars in each stretch."""
+def _uniformity(bars: Vector, out: Vector) -> None:
+    """Write the mean similarity of the pairs of different bars in each stretch."""
     n_matrices, n_bars, _ = bars.shape
-    others = bars.copy()
-    others.reshape(n_matrices, -1)[:, :: n_bars + 1] = 0.0  # the diagonals
     area = np.zeros((n_matrices, n_bars + 1, n_bars + 1))
-    area[:, 1:, 1:] = others.cumsum(axis=1).cumsum(axis=2)
+    others = area[:, 1:, 1:]
+    others[...] = bars
+    area.reshape(n_matrices, -1)[:, n_bars + 2 :: n_bars + 2] = 0.0  # the diagonals
+    np.cumsum(others, axis=1, out=others)
+    np.cumsum(others, axis=2, out=others)
+    stretch, corners, n_pairs = _squares(n_bars)
+    both, above, left, before = area.reshape(n_matrices, -1)[:, corners].transpose(1, 0, 2)
+    inside = both - above - left
+    inside += before
+    out[...] = 0.0
+    out[:, *stretch] = inside / n_pairs
+
+
+@functools.lru_cache(maxsize=8)
+def _squares(n_bars: int) -> tuple[tuple[Places, Places], Places, Places]:
+    """Return stretches of two bars and more, where their sums begin and end, their pairs of bars.
+
+    The places are those in a matrix of n_bars + 1 rows: (stop, stop), (start, stop), (stop, start)
+    and (start, start).
+    """
     start, n = _stretch_places(n_bars)
-    start, n = start[n_bars:], n[n_bars:]  # two bars and more
+    start, n = start[n_bars:], n[n_bars:]
     stop = start + n
-    inside = area[:, stop, stop] - area[:, start, stop] - area[:, stop, start]
-    inside += area[:, start, start]
-    means = np.zeros((n_matrices, n_bars, LONGEST + 1))
-    means[:, start, n] = inside / (n * (n - 1))
-    return means
+    corners = np.array([(stop, stop), (start, stop), (stop, start), (start, start)])
+    return (start, n), corners[:, 0] * (n_bars + 1) + corners[:, 1], n * (n - 1)
 
 
 def _variance(values: Vector) -> Vector:
@@ -318,17 +400,18 @@ def _stretch_places(n_bars: int) -> tuple[Places, Places]:
 
 
 @functools.lru_cache(maxsize=8)
-def _ends(n_bars: int) -> Features:
+def _ends(n_bars: int) -> tuple[list[str], Vector]:
     """Mark stretches at the ends of the piece, where intros, codas and pickups lie."""
     lengths = np.arange(LONGEST + 1)
     first, last = np.zeros((2, n_bars, LONGEST + 1))
     first[0] = 1.0
     n = np.arange(1, min(LONGEST, n_bars) + 1)
     last[n_bars - n, n] = 1.0
-    return {
+    found = {
         "first, short": first * (lengths <= 2),
         "first, not in fours": first * (lengths % 4 != 0),
         "last": last,
         "last, not in fours": last * (lengths % 4 != 0),
         "end, under 8": (first + last) * ((lengths >= 3) & (lengths < 8)),
     }
+    return [*found], np.array([*found.values()])

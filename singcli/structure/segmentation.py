@@ -27,7 +27,7 @@ from singcli.structure.bar_features import (
     bar_features_from_ssm,
 )
 from singcli.structure.section import Span
-from singcli.structure.section_labels import PairTables, grouped, pair_scores
+from singcli.structure.section_labels import PairTables, StackedCuts, grouped, pair_scores
 from singcli.structure.segment_candidates import (
     CutTuple,
     candidate_cuts,
@@ -38,6 +38,7 @@ from singcli.structure.segment_choice import CutJudge
 from singcli.structure.segmentation_weights import Level, SegmentationWeights, bundled_weights
 
 SCORE_UNIT = 5.0  # of log likelihood, as the choice weighs it
+BLOCK_ENTRIES = 2**18  # of the bars' matrices that cuts are judged by at once: 1 MB
 
 
 def sections_from_score(score: Score) -> list[Span]:
@@ -124,13 +125,17 @@ def describe_cuts(
     scores = inside_sections(stretch_scores(bars, weights.stretches), starts)
     candidates = candidate_cuts(scores)
     described = []
-    for cut, score in candidates:
-        pairs = tables.pair_features(cut)
+    at_once = max(1, BLOCK_ENTRIES // bars.n_bars**2)
+    for low in range(0, len(candidates), at_once):
+        part = candidates[low : low + at_once]
+        cuts = StackedCuts.of([cut for cut, _ in part])
+        pairs = tables.pair_features(cuts)
         odds = pair_scores(pairs, weights.labels)
-        labels = grouped(odds)
-        features = judge.cut_features(cut, labels, odds, pairs["alike"])
-        features["score"] = (score - candidates[0][1]) / SCORE_UNIT
-        described.append((cut, labels, features))
+        labels = [grouped(matrix) for matrix in cuts.matrices(odds)]
+        of_cuts = judge.cut_features(cuts, labels, odds, pairs["alike"])
+        for (cut, score), names, features in zip(part, labels, of_cuts, strict=True):
+            features["score"] = (score - candidates[0][1]) / SCORE_UNIT
+            described.append((cut, names, features))
     return described
 
 

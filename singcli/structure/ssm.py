@@ -13,6 +13,7 @@ Hager, Hablutzel, Kinnaird, "SING" (2024), section 3: chroma rows compared by co
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -35,7 +36,7 @@ CHROMA_COLUMNS = slice(0, N_VOICES * 12)
 TUNE_COLUMNS = slice(N_VOICES * 12, N_VOICES * 12 + STEPS_PER_BEAT * N_PITCHES)
 RHYTHM_COLUMNS = slice(TUNE_COLUMNS.stop, TUNE_COLUMNS.stop + STEPS_PER_BEAT)
 LOUDEST_RHYTHM = 2  # more onsets than this at once count as this many
-BLOCK_ROWS = 64  # averaged at once: 1 MB of a piece of 1,000 bars
+BLOCK_ROWS, BLOCK_ENTRIES = 64, 2**18  # averaged at once: 1 MB, also of a piece of 1,000 bars
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def beat_features(
     outer, n_steps = onsets.shape[:-3], onsets.shape[-3]
     beats = (*outer, n_steps // STEPS_PER_BEAT)
     harmony = chroma(sounding).reshape(*beats, STEPS_PER_BEAT, -1).sum(axis=-2)
-    tune = onsets[..., LEAD, :].reshape(*beats, -1).astype(np.float32)
+    tune = unit_rows(onsets[..., LEAD, :].reshape(*beats, -1).astype(np.float32))
     rhythm = onsets.sum(axis=(-2, -1)).reshape(*beats, -1)
     return _weighted_rows(harmony, tune, rhythm)
 
@@ -82,16 +83,18 @@ def _weighted_rows(
     ----------
     harmony : np.ndarray, shape=(..., n_beats, N_VOICES * 12)
         Steps in which a pitch class sounds, times the pitches.
-    tune : np.ndarray, shape=(..., n_beats, STEPS_PER_BEAT * N_PITCHES), 0 or 1
+    tune : np.ndarray, shape=(..., n_beats, STEPS_PER_BEAT * N_PITCHES)
+        Onsets of the lead, as rows of length 1 or 0.
     rhythm : np.ndarray, shape=(..., n_beats, STEPS_PER_BEAT)
         Onsets.
     """
     loudness = np.minimum(rhythm, LOUDEST_RHYTHM).astype(np.float32)
     features = np.empty((*harmony.shape[:-1], RHYTHM_COLUMNS.stop), np.float32)
     features[..., CHROMA_COLUMNS] = unit_rows(harmony)
-    np.multiply(LEAD_ONSET_WEIGHT, unit_rows(tune), out=features[..., TUNE_COLUMNS])
+    np.multiply(LEAD_ONSET_WEIGHT, tune, out=features[..., TUNE_COLUMNS])
     np.multiply(RHYTHM_WEIGHT, unit_rows(loudness), out=features[..., RHYTHM_COLUMNS])
-    return unit_rows(features)
+    features /= _row_lengths(features)
+    return features
 
 
 def _features_of_score(score: Score) -> npt.NDArray[np.float32]:
@@ -99,10 +102,14 @@ def _features_of_score(score: Score) -> npt.NDArray[np.float32]:
     step, n_beats, n_steps = score.step.astype(np.intp), score.n_beats, score.n_steps
     pitch = score.pitch.astype(np.intp) - MIN_PITCH
     rhythm = np.bincount(step, minlength=n_steps).reshape(n_beats, STEPS_PER_BEAT)
-    tune = np.zeros((n_steps, N_PITCHES), np.float32)
     lead = score.voice == LEAD
-    tune[step[lead], pitch[lead]] = 1.0
-    harmony = pitch_class_counts(score).reshape(n_beats, STEPS_PER_BEAT, N_VOICES * 12).sum(axis=1)
+    onset = step[lead]
+    beat = onset // STEPS_PER_BEAT
+    length = np.sqrt(np.bincount(beat, minlength=n_beats).astype(np.float32))
+    tune = np.zeros(n_steps * N_PITCHES, np.float32)
+    tune[onset * N_PITCHES + pitch[lead]] = np.float32(1.0) / length[beat]
+    by_beat = (n_beats, STEPS_PER_BEAT, N_VOICES * 12)
+    harmony = np.add.reduce(pitch_class_counts(score).reshape(by_beat), axis=1)
     return _weighted_rows(harmony, tune.reshape(n_beats, -1), rhythm)
 
 
@@ -190,8 +197,9 @@ def _average_along_diagonals(matrix: Matrix, window_beats: int) -> None:
     n_beats, back = len(matrix), window_beats // 2
     ahead = window_beats - back - 1
     originals = matrix[:0]
-    for low in range(0, n_beats, BLOCK_ROWS):
-        high = min(low + BLOCK_ROWS, n_beats)
+    at_once = max(BLOCK_ROWS, BLOCK_ENTRIES // max(n_beats, 1))
+    for low in range(0, n_beats, at_once):
+        high = min(low + at_once, n_beats)
         first = low - len(originals)
         originals = np.concatenate([originals, matrix[low : high + ahead]])
         total = np.zeros((high - low, n_beats), np.float32)
@@ -202,14 +210,14 @@ def _average_along_diagonals(matrix: Matrix, window_beats: int) -> None:
                 rows = slice(top + shift - first, bottom + shift - first)
                 columns = slice(left + shift, right + shift)
                 total[top - low : bottom - low, left:right] += originals[rows, columns]
-        np.divide(
-            total, _pair_counts(slice(low, high), n_beats, window_beats), out=matrix[low:high]
-        )
+        np.divide(total, _pair_counts(low, high, n_beats, window_beats), out=matrix[low:high])
         originals = originals[max(0, high - back) - first : high - first]
 
 
-def _pair_counts(rows: slice, n_beats: int, window_beats: int) -> Matrix:
+@functools.lru_cache(maxsize=4)  # 1 MB each
+def _pair_counts(low: int, high: int, n_beats: int, window_beats: int) -> Matrix:
     """Return how many beat pairs each window of these rows holds, shape=(n_rows, n_beats)."""
+    rows = slice(low, high)
     beat = np.arange(n_beats, dtype=np.float32)
     before = np.minimum(beat, window_beats // 2)
     after = np.minimum(n_beats - 1 - beat, window_beats - window_beats // 2 - 1) + 1
@@ -220,7 +228,12 @@ def _pair_counts(rows: slice, n_beats: int, window_beats: int) -> Matrix:
 
 def unit_rows(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Scale rows to length 1 and leave zero rows alone."""
-    length = np.sqrt(np.add.reduce(rows * rows, axis=-1, keepdims=True))
-    length[length == 0] = 1
-    scaled: Matrix = (rows / length).astype(np.float32, copy=False)
+    scaled: Matrix = (rows / _row_lengths(rows)).astype(np.float32, copy=False)
     return scaled
+
+
+def _row_lengths(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return the length of each row, 1 for zero rows, shape=(..., 1)."""
+    length: npt.NDArray[np.float32] = np.sqrt(np.add.reduce(rows * rows, axis=-1, keepdims=True))
+    length[length == 0] = 1
+    return length
