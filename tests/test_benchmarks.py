@@ -353,7 +353,7 @@ class FakeModel:
         outputs = {name: np.zeros(1, np.float32) for name in STEP_OUTPUTS}
         return outputs | {"next_hidden": np.zeros_like(inputs["hidden"])}
 
-    def note(self, inputs):
+    def note(self, _inputs):
         return {name: np.zeros(1, np.float32) for name in NOTE_OUTPUTS}
 
     def bound_step(self, inputs, outputs):
@@ -364,7 +364,7 @@ class FakeModel:
 
         return run
 
-    def bound_note(self, inputs, outputs):
+    def bound_note(self, inputs, _outputs):
         def run():
             self.calls["note"] += len(inputs["chosen"]) > 0
 

@@ -188,7 +188,7 @@ def _checkerboard_kernel(side: int) -> Vector:
 
 @functools.lru_cache(maxsize=32)
 def _mirrored_places(n_bars: int, side: int) -> Places:
-    """Return where each pair of bars of the piece with `side` more at both ends is in the matrix."""
+    """Return where each pair of bars of a piece with `side` more at both ends is in its matrix."""
     bar = np.pad(np.arange(n_bars), side, mode="reflect" if n_bars > side else "edge")
     return bar[:, None] * n_bars + bar
 
