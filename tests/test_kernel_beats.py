@@ -30,6 +30,7 @@ def random_layout(rng: np.random.Generator, *, has_matrix: bool) -> Layout:
     """A plan of six beats whose sources are anywhere before."""
     steps = np.arange(N_STEPS + 1)
     weights = np.tril(rng.random((N_BEATS, N_BEATS)) * (rng.random((N_BEATS, N_BEATS)) < 0.6), -1)
+    weights = weights.astype(np.float32)
     plan = Plan(np.ones((N_BEATS, N_BEATS), np.float32), regular_bars(3, 2), "form")
     return Layout(
         plan,
@@ -38,7 +39,7 @@ def random_layout(rng: np.random.Generator, *, has_matrix: bool) -> Layout:
         place=rng.random((N_STEPS, N_PLACE)).astype(np.float32),
         grade=rng.random(N_BEATS).astype(np.float32),
         overlap=rng.random(N_BEATS).astype(np.float32),
-        weights=weights.astype(np.float32) if has_matrix else None,
+        context_rows=(lambda first: weights[first:]) if has_matrix else None,
         rules=NO_RULES._replace(
             tune_since=np.full(N_STEPS, -1), longest=np.full(N_STEPS, N_DURATIONS - 1)
         ),
@@ -108,8 +109,8 @@ def test_every_row_is_shown_what_its_song_has_played(seed):
         assert bars.shape[1] == len(BARS_AGO) * N_NOTE_TOKENS
         np.testing.assert_array_equal(batch.place[:, row], layout.place[here])
         context = np.zeros((N_STEPS, 2 * N_NOTE_TOKENS), np.float32)
-        if layout.weights is not None:
-            context = soft_context(layout.weights, onsets, sounding)
+        if layout.context_rows is not None:
+            context = soft_context(layout.context_rows(0), onsets, sounding)
         np.testing.assert_allclose(batch.context[:, row], context[here], rtol=1e-5, atol=1e-7)
         assert batch.source_grade[row] == layout.grade[BEAT]
         assert songs.history.overlap[row] == layout.overlap[BEAT]

@@ -58,7 +58,7 @@ def test_blocks_of_rows_change_nothing(window, block_rows, monkeypatch):
     features /= np.linalg.norm(features, axis=1, keepdims=True)
     features[[4, 20]] = 0
     whole = ssm_from_features(features, window_beats=window)
-    monkeypatch.setattr("singcli.structure.ssm.BLOCK_ROWS", block_rows)
+    monkeypatch.setattr("singcli.structure.ssm.BLOCK_ENTRIES", block_rows * len(features))
     np.testing.assert_array_equal(ssm_from_features(features, window_beats=window), whole)
 
 

@@ -19,6 +19,7 @@ from singcli.model.contract import (
 from singcli.model.kernel import SILENT, WAKING, Batch
 from singcli.model.layout import Layout
 from singcli.music.score import STEPS_PER_BEAT, Score
+from singcli.structure.alignment import BLOCK_ROWS
 
 Floats = npt.NDArray[np.float32]
 
@@ -49,18 +50,20 @@ class History:
         for song, layout in enumerate(layouts):
             batch.bars_ago_steps[song] = layout.bars_ago.ctypes.data
             batch.place_steps[song] = layout.place.ctypes.data
-            if layout.weights is not None:
-                batch.weights[song] = layout.weights.ctypes.data
-                batch.n_weights[song] = len(layout.weights)
+            if layout.context_rows is not None:
+                batch.n_weights[song] = len(layout.plan.ssm)
         self._source, self._grade, self._overlap = (
             np.repeat([getattr(layout, name) for layout in layouts], self._candidates, axis=0)
             for name in ("source", "grade", "overlap")
         )
+        self._weights: dict[int, Floats] = {}
         self._has_music = any(layout.plan.kind == "music" for layout in layouts)
         self.overlap: Floats = self._overlap[:, 0]
 
     def look_back(self, beat: int) -> None:
         """Let all rows look back at the sources of their plans."""
+        if beat % BLOCK_ROWS == 0:
+            self._weigh(beat)
         first = beat * STEPS_PER_BEAT
         self._batch.source[:] = self._source[:, first : first + STEPS_PER_BEAT + 1]
         self._batch.source_grade[:] = self._grade[:, beat]
@@ -68,6 +71,18 @@ class History:
         if self._has_music:
             sound = [self._sound(song, beat) for song in range(len(self._layouts))]
             self._batch.sound[:] = np.repeat(sound, self._candidates)
+
+    def _weigh(self, beat: int) -> None:
+        """Work out how the next beats weigh those before them; all of a long song are many."""
+        laid_out = {id(layout): layout for layout in self._layouts}
+        self._weights = {
+            key: layout.context_rows(beat)
+            for key, layout in laid_out.items()
+            if layout.context_rows is not None
+        }
+        for song, layout in enumerate(self._layouts):
+            if id(layout) in self._weights:
+                self._batch.weights[song] = self._weights[id(layout)].ctypes.data
 
     def look_elsewhere(
         self, rows: slice, beats: npt.NDArray[np.intp], grade: Floats, overlap: Floats

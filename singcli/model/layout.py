@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
@@ -13,7 +15,7 @@ from singcli.model.features import TokenScore, place_features, source_steps, ste
 from singcli.model.plan import Given, Plan, SamplingOptions
 from singcli.model.rules import SongRules
 from singcli.music.score import N_PITCHES, STEPS_PER_BEAT
-from singcli.structure.alignment import context_weights
+from singcli.structure.alignment import context_rows
 from singcli.structure.dial import FREE_BELOW, wanted_overlap
 
 Floats = npt.NDArray[np.float32]
@@ -35,8 +37,9 @@ class Layout(NamedTuple):
     grade, overlap : np.ndarray, shape=(n_beats,), float32
         Similarity to the source; share of the notes wanted in common with it, NaN where it is left
         to the network.
-    weights : np.ndarray, shape=(own beats, own beats), float32, optional
-        Of the soft context; None for a plan without a matrix.
+    context_rows : callable, optional
+        Weights of the soft context, for the next `BLOCK_ROWS` beats from one on, as
+        `alignment.context_rows`; None for a plan without a matrix.
     rules : SongRules
     given : GivenTokens, optional
     """
@@ -47,7 +50,7 @@ class Layout(NamedTuple):
     place: Floats
     grade: Floats
     overlap: Floats
-    weights: Floats | None
+    context_rows: Callable[[int], Floats] | None
     rules: SongRules
     given: GivenTokens | None
 
@@ -70,9 +73,7 @@ class Layout(NamedTuple):
             style=plan.style,
             bars_after=0 if plan.ending or plan.kind == "music" else ENDING_BARS,
         )
-        weights = None
-        if plan.kind != "none":
-            weights = context_weights(plan.ssm, temperature=card.context_temperature)
+        rows = functools.partial(context_rows, plan.ssm, temperature=card.context_temperature)
         return cls(
             plan,
             source=extended(source_steps(repeat_map.source), n_steps + 1, -1),
@@ -80,7 +81,7 @@ class Layout(NamedTuple):
             place=extended(place, n_steps, 0),
             grade=extended(repeat_map.grade, n_beats, 0),
             overlap=extended(overlap, n_beats, np.nan),
-            weights=weights,
+            context_rows=None if plan.kind == "none" else rows,
             rules=SongRules.from_plan(plan, n_steps, options.scale_lock, overlap),
             given=None if plan.given is None else GivenTokens(plan.given, n_steps),
         )

@@ -125,11 +125,30 @@ def context_weights(
     -----
     Source: SING, section 3.2; differs: a temperature sharpens the rows.
     """
-    n_beats = len(ssm)
-    weights = np.zeros((n_beats, n_beats), np.float32)
-    for low in range(0, n_beats, BLOCK_ROWS):  # the sort holds several copies of what it is given
-        high = min(low + BLOCK_ROWS, n_beats)
-        past = np.arange(high) < np.arange(low, high)[:, None]
-        scores = np.where(past, ssm[low:high, :high] / temperature, NOT_IN_THE_PAST)
-        np.copyto(weights[low:high, :high], sparsemax(scores.astype(np.float32)), where=past)
+    weights = np.zeros(ssm.shape, np.float32)
+    for first in range(0, len(ssm), BLOCK_ROWS):
+        block = context_rows(ssm, first, temperature=temperature)
+        weights[first : first + BLOCK_ROWS] = block
+    return weights
+
+
+def context_rows(
+    ssm: npt.NDArray[np.float32], first: int, *, temperature: float = CONTEXT_TEMPERATURE
+) -> npt.NDArray[np.float32]:
+    """Return the rows of `context_weights` of up to `BLOCK_ROWS` beats.
+
+    Parameters
+    ----------
+    first : int
+        The first of the beats.
+
+    Returns
+    -------
+    np.ndarray, shape=(<= BLOCK_ROWS, n_beats), float32
+    """
+    last = min(first + BLOCK_ROWS, len(ssm))
+    weights = np.zeros((max(last - first, 0), len(ssm)), np.float32)
+    past = np.arange(last) < np.arange(first, last)[:, None]
+    scores = np.where(past, ssm[first:last, :last] / temperature, NOT_IN_THE_PAST)
+    np.copyto(weights[:, :last], sparsemax(scores.astype(np.float32)), where=past)
     return weights

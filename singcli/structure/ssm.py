@@ -36,7 +36,7 @@ CHROMA_COLUMNS = slice(0, N_VOICES * 12)
 TUNE_COLUMNS = slice(N_VOICES * 12, N_VOICES * 12 + STEPS_PER_BEAT * N_PITCHES)
 RHYTHM_COLUMNS = slice(TUNE_COLUMNS.stop, TUNE_COLUMNS.stop + STEPS_PER_BEAT)
 LOUDEST_RHYTHM = 2  # more onsets than this at once count as this many
-BLOCK_ROWS, BLOCK_ENTRIES = 64, 2**18  # averaged at once: 1 MB, also of a piece of 1,000 bars
+BLOCK_ENTRIES = 2**17  # averaged at once, in whole rows: half a MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +197,7 @@ def _average_along_diagonals(matrix: Matrix, window_beats: int) -> None:
     n_beats, back = len(matrix), window_beats // 2
     ahead = window_beats - back - 1
     originals = matrix[:0]
-    at_once = max(BLOCK_ROWS, BLOCK_ENTRIES // max(n_beats, 1))
+    at_once = max(1, BLOCK_ENTRIES // max(n_beats, 1))
     for low in range(0, n_beats, at_once):
         high = min(low + at_once, n_beats)
         first = low - len(originals)
@@ -214,7 +214,7 @@ def _average_along_diagonals(matrix: Matrix, window_beats: int) -> None:
         originals = originals[max(0, high - back) - first : high - first]
 
 
-@functools.lru_cache(maxsize=4)  # 1 MB each
+@functools.lru_cache(maxsize=2)  # half a MB each; songs of one length follow one another
 def _pair_counts(low: int, high: int, n_beats: int, window_beats: int) -> Matrix:
     """Return how many beat pairs each window of these rows holds, shape=(n_rows, n_beats)."""
     rows = slice(low, high)

@@ -34,6 +34,7 @@ from singcli.model.contract import (
 )
 from singcli.model.decisions import DECISIONS
 from singcli.music.score import N_PITCHES, N_VOICES, STEPS_PER_BEAT
+from singcli.structure.alignment import BLOCK_ROWS
 
 Array = npt.NDArray[Any]
 Numbers = npt.NDArray[np.float64]
@@ -305,7 +306,7 @@ def _library() -> ctypes.CDLL:
         ctypes.sizeof(_Structure),
         *(STEPS_PER_BEAT, N_VOICES, N_PITCHES, MAX_NOTES_PER_STEP, N_DURATIONS),
         *(N_VELOCITIES, len(BARS_AGO), N_ARTICULATION, LEAD_AGE_STEPS, DRAWS),
-        *(NEVER, SILENT, WAKING, len(Counts._fields)),
+        *(NEVER, SILENT, WAKING, len(Counts._fields), BLOCK_ROWS),
     )
     found = (number * len(wanted))()
     if library.kernel_facts(found, len(found)) != len(found) or tuple(found) != wanted:

@@ -77,7 +77,7 @@ static int remember(const float *restrict planes, uint8_t *restrict notes) {
 /* Shows the earlier beats as the matrix weighs them: the paper's attention. */
 static void show_context(const Batch *batch, int64_t row, int64_t beat) {
     const int64_t song = row / batch->candidates, n = batch->n_weights[song];
-    const float *weights = (const float *)batch->weights[song];
+    const float *weights = (const float *)batch->weights[song] + beat % WEIGHT_ROWS * n;
     for (int place = 0; place < STEPS_PER_BEAT; place++) {
         float *context = AT(batch->context, place, row, N_PLANES);
         if (row % batch->candidates) { /* the same as its song's first row */
@@ -86,7 +86,7 @@ static void show_context(const Batch *batch, int64_t row, int64_t beat) {
         }
         memset(context, 0, sizeof(float) * N_PLANES);
         for (int64_t earlier = 0; beat < n && earlier < beat; earlier++) {
-            const float weight = weights[beat * n + earlier];
+            const float weight = weights[earlier];
             if (weight != 0.0f)
                 add(played(batch, song, earlier * STEPS_PER_BEAT + place), weight, context);
         }

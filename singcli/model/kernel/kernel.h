@@ -23,6 +23,7 @@ enum {
     N_BARS_AGO = 3,
     N_ARTICULATION = 5,
     LEAD_AGE_STEPS = 64,
+    WEIGHT_ROWS = 64, /* beats whose weights are known at a time */
     DRAWS = 3, /* random numbers of a note: a token, a duration, a velocity */
     NEVER = -1,
     SILENT = -1,
@@ -60,7 +61,8 @@ typedef struct {
     /* Given notes, by song: addresses of the arrays of `layout.GivenTokens`, or 0. */
     const uint64_t *given_free, *given_following, *given_durations, *given_velocities;
 
-    /* The rest of `layout.Layout`, by song: addresses of its arrays; 0 for no weights. */
+    /* The rest of `layout.Layout`, by song: addresses of its arrays; weights of earlier beats, from
+     * the last multiple of WEIGHT_ROWS on, for songs of as many beats, 0 for those without. */
     const uint64_t *bars_ago_steps, *place_steps, *weights;
     const int64_t *n_weights;
 

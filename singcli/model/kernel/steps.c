@@ -11,7 +11,7 @@ EXPORTED int64_t kernel_facts(int64_t *facts, int64_t n) {
     const int64_t own[] = {
         sizeof(Batch), STEPS_PER_BEAT, N_VOICES, N_PITCHES, MAX_NOTES_PER_STEP, N_DURATIONS,
         N_VELOCITIES, N_BARS_AGO, N_ARTICULATION, LEAD_AGE_STEPS, DRAWS, NEVER, SILENT, WAKING,
-        N_COUNTS,
+        N_COUNTS, WEIGHT_ROWS,
     };
     const int64_t n_own = sizeof own / sizeof *own;
     memcpy(facts, own, sizeof *own * (n < n_own ? n : n_own));
