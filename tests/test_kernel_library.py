@@ -27,7 +27,7 @@ C_TYPES = {
     "uint64_t": np.uint64,
 }
 SANITIZED = (  # tests that call everything that is compiled
-    *("test_kernel.py", "test_kernel_steps.py"),
+    *("test_kernel.py", "test_kernel_beats.py", "test_kernel_steps.py"),
     "test_rules.py::test_given_notes_are_above_the_rules",
 )
 RUN_WITH_LIBRARY = """

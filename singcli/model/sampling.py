@@ -9,7 +9,6 @@ What happens in a step is compiled (`kernel`); here is what happens once a beat.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -112,7 +111,7 @@ class _Sampler:
         self.states = np.zeros((2, 2, n_rows, sizes.lstm), np.float32)
         self._fill_batch()
         self.step_parts = [self._step_part(place) for place in range(STEPS_PER_BEAT)]
-        self.note_part = functools.cache(self._note_part)
+        self.note_parts: dict[int, Callable[[], None]] = {}  # by the number of rows
 
     def _fill_batch(self) -> None:
         """Write what rows begin with, and what stays the same."""
@@ -208,7 +207,9 @@ class _Sampler:
         self.step_parts[place]()
         going, index = batch.begin_notes(step, place), 0
         while going:
-            self.note_part(going)()
+            if going not in self.note_parts:
+                self.note_parts[going] = self._note_part(going)
+            self.note_parts[going]()
             going = batch.decide(step, place, index, going)
             index += 1
         batch.end_step(step, place)
