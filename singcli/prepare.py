@@ -21,13 +21,13 @@ from singcli.preparation import output
 from singcli.preparation.allowance import Allowance
 from singcli.preparation.limits import Limits
 from singcli.preparation.output import SONGS
-from singcli.preparation.pool import default_jobs
+from singcli.preparation.pool import SCORES_PRELOAD, default_jobs
 from singcli.preparation.run import OnProgress, Run
 from singcli.preparation.scores import BEATS, DEFAULT_RULES, Beats
 from singcli.preparation.settling import Recipe, salt_from
 from singcli.preparation.sources import Skipped, SourceReader, find_sources
 from singcli.preparation.validation import Validation
-from singcli.preparation.worker import PRELOAD, Settings, make_song, stored_song
+from singcli.preparation.worker import Settings, make_song, stored_song
 
 STYLE_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
@@ -160,7 +160,7 @@ def prepare(
         salt=salt_from([__version__, dataset.VERSION, settings.to_json()]),
         side_files=True,
         max_bytes=settings.limits.max_bytes,
-        preload=PRELOAD,
+        preload=SCORES_PRELOAD,
     )
     output.make_folder(out)
     with held(out):

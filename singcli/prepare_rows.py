@@ -17,8 +17,8 @@ from singcli.preparation import output
 from singcli.preparation.allowance import Allowance
 from singcli.preparation.limits import Limits
 from singcli.preparation.output import ROWS
-from singcli.preparation.pool import default_jobs
-from singcli.preparation.row_worker import PRELOAD, make_piece, stored_piece
+from singcli.preparation.pool import ROWS_PRELOAD, default_jobs
+from singcli.preparation.row_worker import make_piece, stored_piece
 from singcli.preparation.run import OnProgress, Run
 from singcli.preparation.settling import Recipe, salt_from
 from singcli.preparation.sing import segments_of
@@ -124,7 +124,7 @@ def prepare_rows(
         salt=salt_from([__version__, row_dataset.VERSION, settings]),
         side_files=False,
         max_bytes=limits.max_bytes,
-        preload=PRELOAD,
+        preload=ROWS_PRELOAD,
     )
     output.make_folder(out, layout=ROWS)
     with held(out):

@@ -23,6 +23,7 @@ from singcli.errors import InputError
 from singcli.files import read_up_to, write_text
 from singcli.music.midi_events import midi_texts
 from singcli.music.midi_writing import TICKS_PER_BEAT
+from singcli.records import fields_of
 
 MAX_BYTES = 16 * 2**20  # the structure of 512 bars has less than one
 RECIPE_VERSION = 4  # 1 knew one template and one attempt, 2 no limits and no ending, 3 no machine
@@ -127,18 +128,13 @@ class Recipe:
         return json.dumps({EMBEDDED_KEY: fields}, separators=(",", ":"), allow_nan=False)
 
     def _fields(self) -> dict[str, Any]:
-        fields = _plain(self) | {
-            "model": _plain(self.model),
-            "templates": [_plain(template) for template in self.templates],
-            "primer": None if self.primer is None else _plain(self.primer),
-            "sections": [_plain(section) for section in self.sections],
+        fields = fields_of(self) | {
+            "model": fields_of(self.model),
+            "templates": [fields_of(template) for template in self.templates],
+            "primer": None if self.primer is None else fields_of(self.primer),
+            "sections": [fields_of(section) for section in self.sections],
         }
         return {"recipe_version": fields.pop("recipe_version"), **fields}
-
-
-def _plain(record: Recipe | UsedFile | PlacedSection) -> dict[str, Any]:
-    """Return the fields of a record by name; `dataclasses.asdict` copies every value deeply."""
-    return {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
 
 
 def used_versions() -> dict[str, str]:

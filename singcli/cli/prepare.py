@@ -179,11 +179,15 @@ def prepare(
 
 def _prepare_processes(recipe: str, jobs: int | None) -> None:
     """Let the processes import what they need while this one does."""
-    from singcli.preparation.pool import default_jobs, start_server
+    from singcli.preparation.pool import (
+        ROWS_PRELOAD,
+        SCORES_PRELOAD,
+        default_jobs,
+        start_server,
+    )
 
     if (jobs or default_jobs()) > 1:
-        worker = "worker" if recipe == "score" else "row_worker"
-        start_server((f"singcli.preparation.{worker}", "singcli.preparation.settling", "symusic"))
+        start_server(SCORES_PRELOAD if recipe == "score" else ROWS_PRELOAD)
 
 
 def _validate_options(recipe: str, own: Mapping[str, Any], test_ids: str | None) -> None:

@@ -22,6 +22,7 @@ from singcli.metrics.structure import (
     structure_correlation,
 )
 from singcli.music.score import Score
+from singcli.records import fields_of
 from singcli.structure.bar_features import bar_ssm
 from singcli.structure.dial import overlap_map
 from singcli.structure.form import Form, ssm_from_form, wanted_bar_map
@@ -107,7 +108,7 @@ class StructureReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values for JSON."""
-        return _plain(self) | {"sections": [_plain(section) for section in self.sections]}
+        return fields_of(self) | {"sections": [fields_of(section) for section in self.sections]}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -292,11 +293,6 @@ def _mean_over_bars(bar_map: BarMap, span: Span, source: Span) -> float | None:
     bar = np.arange(n_bars)
     pairs = bar_map[span.start_bar + bar, source.start_bar + bar]
     return float(np.add.reduce(pairs, dtype=np.float64) / n_bars) if n_bars else None
-
-
-def _plain(record: StructureReport | SectionReport) -> dict[str, Any]:
-    """Return the fields of a record by name; `dataclasses.asdict` copies every value deeply."""
-    return {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
 
 
 def _validate_fields(record: type[Any], values: Mapping[str, Any], where: str) -> None:

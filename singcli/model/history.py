@@ -52,6 +52,10 @@ class History:
             batch.place_steps[song] = layout.place.ctypes.data
             if layout.context_rows is not None:
                 batch.n_weights[song] = len(layout.plan.ssm)
+            if layout.given is not None:
+                for name in ("free", "following", "durations", "velocities"):
+                    address = getattr(layout.given, name).ctypes.data
+                    getattr(batch, f"given_{name}")[song] = address
         self._source, self._grade, self._overlap = (
             np.repeat([getattr(layout, name) for layout in layouts], self._candidates, axis=0)
             for name in ("source", "grade", "overlap")

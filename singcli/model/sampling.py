@@ -124,12 +124,7 @@ class _Sampler:
         batch.lead[:], batch.bass[:] = NO_LEAD, NO_BASS
         batch.lead_step[:] = batch.heard_step[:] = LONG_AGO
         batch.endings[:] = ENDINGS_AT_FIRST
-        for index, layout in enumerate(self.layouts):
-            if layout.given is not None:
-                batch.given_free[index] = layout.given.free.ctypes.data
-                batch.given_following[index] = layout.given.following.ctypes.data
-                batch.given_durations[index] = layout.given.durations.ctypes.data
-                batch.given_velocities[index] = layout.given.velocities.ctypes.data
+        batch.kept[:] = np.arange(len(self.layouts)) * self.m
 
     def _step_part(self, place: int) -> Callable[[], None]:
         """Return what runs the step part at a place of the beat."""
@@ -180,7 +175,6 @@ class _Sampler:
         counted = batch.counted
         self.control.count(counted.common, counted.either, history.overlap)
         self.rules.count(counted)
-        batch.kept[:] = np.arange(len(self.layouts)) * self.m
         if self.m > 1:
             self._choose(beat, lead_before)
         batch.keep(beat)
@@ -229,7 +223,7 @@ class _Sampler:
             rows = slice(index * self.m, (index + 1) * self.m)
             uniform = self.rngs[index].random()
             chosen = song.choose(features[rows], rolls[rows, :, 0], lead_before[rows], uniform)
-            self.batch.kept[index] += chosen
+            self.batch.kept[index] = index * self.m + chosen
             song.keep(beat, features[rows][chosen])
 
     def _spread(self, source: npt.NDArray[np.int64]) -> None:

@@ -21,7 +21,12 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
-WORKERS = ("singcli.preparation.worker", "singcli.preparation.row_worker")
+# What processes import that prepare. Named here, where nothing else is imported: the command has it
+# imported before it imports anything itself.
+SCORES_PRELOAD, ROWS_PRELOAD = (
+    (f"singcli.preparation.{worker}", "singcli.preparation.settling", "symusic.core")
+    for worker in ("worker", "row_worker")
+)
 FROZEN = "singcli.preparation.frozen"
 ITEMS_IN_FLIGHT = 8  # for each process: enough to keep it busy, few enough to bound the memory
 
@@ -47,7 +52,7 @@ class Start:
     """
 
     setup: Callable[[], None] | None = None
-    preload: Sequence[str] = (*WORKERS, "symusic")
+    preload: Sequence[str] = SCORES_PRELOAD
     stop: Event | None = None
 
 
@@ -157,7 +162,7 @@ def _executor(jobs: int, start: Start) -> Iterator[ProcessPoolExecutor]:
         executor.shutdown(wait=True, cancel_futures=True)
 
 
-def start_server(preload: Sequence[str] = Start().preload) -> BaseContext:
+def start_server(preload: Sequence[str]) -> BaseContext:
     """Let what makes the processes begin to import, where there is such a server; do not wait.
 
     Parameters

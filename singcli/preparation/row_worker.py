@@ -13,8 +13,6 @@ from singcli.preparation.sources import Skipped
 from singcli.preparation.task import Task, Unwritten, made_and_stored
 from singcli.row_dataset import Piece, Roll
 
-PRELOAD = ("singcli.preparation.row_worker", "singcli.preparation.settling", "symusic.core")
-
 
 def make_piece(
     task: Task, *, out: Path, limits: Limits, allowance: Allowance, own_process: bool

@@ -20,7 +20,6 @@ from singcli.preparation.scores import Beats, prepared_score
 from singcli.preparation.sources import Skipped
 from singcli.preparation.task import Task, Unwritten, made_and_stored
 
-PRELOAD = ("singcli.preparation.worker", "singcli.preparation.settling", "symusic.core")
 MELODIC_SHARE = 0.5  # of a found section's bars with a note of the lead
 
 

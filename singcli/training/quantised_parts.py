@@ -20,14 +20,19 @@ from singcli.model.contract import (
     N_TOKEN_HINTS,
     N_TOKENS,
     N_VELOCITIES,
-    REACH,
     STOP,
     NetworkSizes,
     note_inputs,
     step_inputs,
 )
 from singcli.music.score import N_PITCHES, N_VOICES
-from singcli.training.networks import MASKED, NoteNetwork, StepNetwork
+from singcli.training.networks import (
+    MASKED,
+    N_INTERVALS,
+    NoteNetwork,
+    StepNetwork,
+    interval_places,
+)
 from singcli.training.quantisation import (
     EMBEDDED,
     GELU,
@@ -43,7 +48,6 @@ ROLL_INPUTS = ("next_draft", "draft", "carried", "previous", "context", "bars_ag
 PLAIN_INPUTS = ("place", "grade", "loudness", "lead_age", "articulation")
 N_ROLLS = 8 + 2 * len(BARS_AGO)  # in `ROLL_INPUTS`
 HINT_ROLLS = (2, 3, 4, 6, 7, *range(8, 8 + len(BARS_AGO)))  # draft, carried, context, bars ago
-N_INTERVALS = 2 * REACH + 1
 
 
 def quantised_step(network: StepNetwork, sizes: NetworkSizes) -> GraphProto:
@@ -207,10 +211,9 @@ def _pitch_heads(
 
 def _interval_places() -> tuple[np.ndarray, np.ndarray]:
     """Return where the interval logits of each pitch lie, by last lead and last bass pitch."""
-    pitch, last = np.arange(N_PITCHES), np.arange(N_PITCHES + 1)[:, None]
-    bass = np.clip(pitch - last + REACH, 0, N_INTERVALS - 1) + N_INTERVALS
-    lead = bass[:, ::-1] - N_INTERVALS
-    nothing = last == N_PITCHES
+    places = interval_places().numpy()
+    lead, bass = places[:, ::-1], places + N_INTERVALS
+    nothing = np.arange(N_PITCHES + 1)[:, None] == N_PITCHES
     return (
         np.where(nothing, 2 * N_INTERVALS + 1, lead),
         np.where(nothing, 2 * N_INTERVALS + 1, bass),

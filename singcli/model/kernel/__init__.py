@@ -33,6 +33,7 @@ from singcli.model.contract import (
     N_VELOCITIES,
 )
 from singcli.model.decisions import DECISIONS
+from singcli.model.rules import NEVER
 from singcli.music.score import N_PITCHES, N_VOICES, STEPS_PER_BEAT
 from singcli.structure.alignment import BLOCK_ROWS
 
@@ -43,7 +44,7 @@ LIBRARY = Path(__file__).with_name("_kernel.dll" if sys.platform == "win32" else
 REMEDY = "install singcli again; in a checkout, python hatch_build.py compiles it"
 DRAWS = 3  # random numbers of a note: a token, a duration, a velocity
 DRAWS_PER_STEP = DRAWS * (MAX_NOTES_PER_STEP + 1)
-NEVER, SILENT, WAKING = -1, -1, 1
+SILENT, WAKING = -1, 1
 
 
 class Counts(NamedTuple):

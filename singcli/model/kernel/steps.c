@@ -18,6 +18,11 @@ EXPORTED int64_t kernel_facts(int64_t *facts, int64_t n) {
     return n_own;
 }
 
+/* Copies a row of an array to a row of another, both of this width. */
+static void copy(const float *from, int64_t row, float *to, int64_t new_row, int64_t width) {
+    memcpy(ROW(to, new_row, width), ROW(from, row, width), sizeof(float) * width);
+}
+
 /* Writes the inputs of the step part that depend on what the row has played. */
 static void tell(const Batch *batch, int64_t row, int64_t step, int64_t place) {
     const float *draft = AT(batch->draft, place, row, N_PLANES);
@@ -117,15 +122,9 @@ EXPORTED int64_t begin_notes(const Batch *batch, int64_t step, int64_t place) {
         const int64_t features = batch->features_width, chosen = batch->chosen_width;
         follow_draft(batch, row, draft);
         lean(batch, row, step, place);
-        memcpy(
-            ROW(batch->features, n, features), ROW(batch->step_features, row, features),
-            sizeof(float) * features
-        );
-        memcpy(
-            ROW(batch->token_bias, n, N_NOTES), ROW(batch->step_token_bias, row, N_NOTES),
-            sizeof(float) * N_NOTES
-        );
-        memcpy(ROW(batch->draft_onsets, n, N_NOTES), draft, sizeof(float) * N_NOTES);
+        copy(batch->step_features, row, batch->features, n, features);
+        copy(batch->step_token_bias, row, batch->token_bias, n, N_NOTES);
+        copy(draft, 0, batch->draft_onsets, n, N_NOTES);
         memset(ROW(batch->chosen, n, chosen), 0, sizeof(float) * chosen);
         batch->last_token[n] = START;
         batch->last_lead[n] = batch->lead[row];
@@ -201,27 +200,15 @@ static int64_t next_token(const Batch *batch, int64_t n, int64_t step, int64_t p
  * those that still go on. */
 static void strike(const Batch *batch, int64_t n, int64_t kept, int64_t token, int64_t place) {
     const int64_t row = batch->alive[n], before = batch->last_token[n], voice = token / N_PITCHES;
-    const int64_t features = batch->features_width, chosen = batch->chosen_width;
     if (n != kept) {
-        memcpy(
-            ROW(batch->features, kept, features), ROW(batch->features, n, features),
-            sizeof(float) * features
-        );
-        memcpy(
-            ROW(batch->token_bias, kept, N_NOTES), ROW(batch->token_bias, n, N_NOTES),
-            sizeof(float) * N_NOTES
-        );
-        memcpy(
-            ROW(batch->draft_onsets, kept, N_NOTES), ROW(batch->draft_onsets, n, N_NOTES),
-            sizeof(float) * N_NOTES
-        );
+        copy(batch->features, n, batch->features, kept, batch->features_width);
+        copy(batch->token_bias, n, batch->token_bias, kept, N_NOTES);
+        copy(batch->draft_onsets, n, batch->draft_onsets, kept, N_NOTES);
         batch->last_lead[kept] = batch->last_lead[n];
         batch->last_bass[kept] = batch->last_bass[n];
         batch->alive[kept] = row;
     }
-    memcpy(
-        ROW(batch->chosen, kept, chosen), ROW(batch->next_chosen, n, chosen), sizeof(float) * chosen
-    );
+    copy(batch->next_chosen, n, batch->chosen, kept, batch->chosen_width);
     batch->last_token[kept] = token;
     batch->draft_duration[kept] = AT(batch->draft_durations, place, row, N_NOTES)[token];
     batch->draft_velocity[kept] = AT(batch->draft_velocities, place, row, N_NOTES)[token];
@@ -310,6 +297,6 @@ EXPORTED void end_step(const Batch *batch, int64_t step, int64_t place) {
         }
         follow_lines(batch, row, step, onsets);
         count(batch, row, onsets, AT(batch->draft, place, row, N_PLANES));
-        memcpy(ROW(batch->previous, row, N_NOTES), onsets, sizeof(float) * N_NOTES);
+        copy(onsets, 0, batch->previous, row, N_NOTES);
     }
 }
