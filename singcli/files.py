@@ -201,7 +201,8 @@ def append_line(path: Path, line: str) -> None:
     """Add a line to a file, which is made if it is not there.
 
     One call of the system writes it. Where the line before has no end, because the power failed
-    or the disk was full, it is ended first.
+    or the disk was full, it is ended first; so that a line which another process is just writing
+    does not look like that, one after the other writes where files can be locked.
 
     Raises
     ------
@@ -210,7 +211,8 @@ def append_line(path: Path, line: str) -> None:
     """
     try:
         with path.open("ab+", buffering=0) as file:
-            if file.tell() > 0:
+            _wait_for(file.fileno())
+            if file.seek(0, os.SEEK_END) > 0:
                 file.seek(-1, os.SEEK_END)
                 if file.read(1) != b"\n":
                     line = f"\n{line}"
@@ -219,6 +221,14 @@ def append_line(path: Path, line: str) -> None:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OSError as error:
         raise WriteError(path, error) from error
+
+
+def _wait_for(handle: int) -> None:
+    """Lock an open file until it is closed, when others have; do nothing where that cannot be."""
+    with contextlib.suppress(ImportError, OSError):
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX)
 
 
 def read_up_to(path: Path, limit: int, *, remedy: str | None = None) -> bytes:
